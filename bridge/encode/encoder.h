@@ -1,0 +1,34 @@
+/* Turns one message into one record of an output format: the vtable that all formats fill in.
+ *
+ * An encoder belongs to one route and is called by that route's thread alone. It never blocks, trusts
+ * nothing in the message, and allocates nothing per message (the buffer is reused). */
+#ifndef BRIDGE_ENCODER_H
+#define BRIDGE_ENCODER_H
+
+#include "../buffer.h"
+#include "../frame.h"
+
+struct encoder;
+
+enum encode_result {
+    ENCODE_OK,        /* one whole record was appended */
+    ENCODE_MALFORMED, /* the message is no dnstap message; nothing was appended */
+    ENCODE_FAILED,    /* out of memory; nothing was appended */
+};
+
+struct encoder_ops {
+    const char *name; /* what `format=` calls it */
+
+    /* A new encoder, or NULL when memory runs out. The caller frees it with `free`. */
+    struct encoder *(*new)(void);
+
+    /* Appends the record of one message. May grow `out`. Leaves `out->len` alone unless ENCODE_OK. */
+    enum encode_result (*message)(struct encoder *encoder, struct frame message,
+                                  struct buffer *out);
+
+    void (*free)(struct encoder *encoder);
+};
+
+extern const struct encoder_ops text_encoder; /* one line per message, as `dnstap -q` prints it */
+
+#endif
