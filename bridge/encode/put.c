@@ -1,0 +1,136 @@
+#include "put.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void put_padded(uint64_t value, unsigned width, struct buffer *out)
+{
+    char digits[24];
+    char *at = digits + sizeof digits;
+
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (at > digits && digits + sizeof digits - at < (ptrdiff_t)width)
+        *--at = '0';
+    buffer_put(out, at, (size_t)(digits + sizeof digits - at));
+}
+
+void put_unsigned(uint64_t value, struct buffer *out)
+{
+    put_padded(value, 1, out);
+}
+
+void put_signed(int64_t value, struct buffer *out)
+{
+    if (value < 0)
+        buffer_put_char(out, '-');
+    put_unsigned(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, out);
+}
+
+void put_hex(struct octets octets, struct buffer *out)
+{
+    if (!buffer_reserve(out, 2 * (size_t)octets.len))
+        return;
+    for (uint32_t i = 0; i < octets.len; i++) {
+        out->data[out->len++] = (uint8_t)hex_digits[octets.data[i] >> 4];
+        out->data[out->len++] = (uint8_t)hex_digits[octets.data[i] & 15];
+    }
+}
+
+static char *write_octet(char *to, uint8_t value)
+{
+    if (value >= 100)
+        *to++ = (char)('0' + value / 100);
+    if (value >= 10)
+        *to++ = (char)('0' + value / 10 % 10);
+    *to++ = (char)('0' + value % 10);
+    return to;
+}
+
+static char *write_ipv4(char *to, const uint8_t *address)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            *to++ = '.';
+        to = write_octet(to, address[i]);
+    }
+    return to;
+}
+
+static char *write_group(char *to, unsigned group)
+{
+    bool begun = false;
+
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        unsigned digit = group >> shift & 15;
+        begun = begun || digit > 0 || shift == 0;
+        if (begun)
+            *to++ = hex_digits[digit];
+    }
+    return to;
+}
+
+/* The first of the longest runs of zero groups, of two at least; its length, 0 if there is none. */
+static int longest_zeros(const uint16_t groups[8], int *first)
+{
+    int longest = 1;
+
+    for (int i = 0; i < 8; i++) {
+        int run = 0;
+        while (i + run < 8 && groups[i + run] == 0)
+            run++;
+        if (run > longest) {
+            longest = run;
+            *first = i;
+        }
+        i += run;
+    }
+    return longest > 1 ? longest : 0;
+}
+
+static char *write_ipv6(char *to, const uint8_t *address)
+{
+    uint16_t groups[8];
+    int zeros_at = 8;
+
+    for (int i = 0; i < 8; i++)
+        groups[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
+    int zeros = longest_zeros(groups, &zeros_at);
+    for (int i = 0; i < 8; i++) {
+        if (zeros > 0 && i == zeros_at) {
+            *to++ = ':';
+            *to++ = ':';
+            i += zeros - 1;
+            continue;
+        }
+        if (i > 0 && i != zeros_at + zeros)
+            *to++ = ':';
+        to = write_group(to, groups[i]);
+    }
+    return to;
+}
+
+void put_address(struct octets address, struct buffer *out)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char text[PUT_ADDRESS_MAX];
+    char *end = text;
+
+    if (address.len == 0) {
+        buffer_put_string(out, "<nil>");
+    } else if (address.len == 4) {
+        end = write_ipv4(text, address.data);
+    } else if (address.len != 16) {
+        buffer_put_char(out, '?');
+        put_hex(address, out);
+    } else if (memcmp(address.data, mapped, sizeof mapped) == 0) {
+        end = write_ipv4(text, address.data + 12);
+    } else {
+        end = write_ipv6(text, address.data);
+    }
+    buffer_put(out, text, (size_t)(end - text));
+}

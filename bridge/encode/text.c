@@ -1,0 +1,209 @@
+/* format=text: one line per message, octet for octet what `dnstap -q` prints of it.
+ *
+ *     15:04:05.000000 CQ 127.0.0.1 UDP 39b "example.com." IN A
+ *
+ * The time is local time: that of the query, or of the response. */
+#include "encoder.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "../scan/dns_check.h"
+#include "../scan/dns_type.h"
+#include "../scan/dnstap.h"
+#include "put.h"
+
+enum { CLOCK_LEN = 8 }; /* hh:mm:ss */
+
+struct encoder {
+    uint64_t second; /* that `clock` shows, if `clock_set` */
+    bool clock_set;
+    char clock[CLOCK_LEN];
+};
+
+/* Message types that have a line of their own. Stub messages are among those that have none. */
+struct line {
+    char mnemonic[3];
+    bool query;         /* shows the query, and its time */
+    bool query_address; /* shows the query's address, not the response's */
+};
+
+static const struct line lines[] = {
+    [DNSTAP_AUTH_QUERY] = {"AQ", true, true},
+    [DNSTAP_AUTH_RESPONSE] = {"AR", false, true},
+    [DNSTAP_RESOLVER_QUERY] = {"RQ", true, false},
+    [DNSTAP_RESOLVER_RESPONSE] = {"RR", false, false},
+    [DNSTAP_CLIENT_QUERY] = {"CQ", true, true},
+    [DNSTAP_CLIENT_RESPONSE] = {"CR", false, true},
+    [DNSTAP_FORWARDER_QUERY] = {"FQ", true, false},
+    [DNSTAP_FORWARDER_RESPONSE] = {"FR", false, false},
+    [DNSTAP_TOOL_QUERY] = {"TQ", true, false},
+    [DNSTAP_TOOL_RESPONSE] = {"TR", false, false},
+    [DNSTAP_UPDATE_QUERY] = {"UQ", true, false},
+    [DNSTAP_UPDATE_RESPONSE] = {"UR", false, false},
+};
+
+/* What `dnstap -q` calls the protocols; it writes the newer ones as numbers. */
+static const char *const protocols[] = {[1] = "UDP", [2] = "TCP", [3] = "DOT", [4] = "DOH"};
+
+static struct encoder *text_new(void)
+{
+    return calloc(1, sizeof(struct encoder));
+}
+
+static void text_free(struct encoder *encoder)
+{
+    free(encoder);
+}
+
+/* The offset of local time at a second. Where the C library refuses, which it does some billions of
+ * years from now, the offset of the end of the year 9999 or of the year 1 is as good as any. */
+static int64_t local_offset(int64_t second)
+{
+    const time_t last = 253402300799;
+    const time_t first = -62135596800;
+    struct tm tm = {0};
+    time_t time = (time_t)second;
+
+    if (!localtime_r(&time, &tm)) {
+        time = second < 0 ? first : last;
+        localtime_r(&time, &tm);
+    }
+    return tm.tm_gmtoff;
+}
+
+/* Sets the clock to a second. The arithmetic wraps at 64 bits from the same year on as Go's. */
+static void set_clock(struct encoder *encoder, uint64_t second)
+{
+    const uint64_t year_zero = 9223372028715321600u; /* in seconds before 1970, a whole number of days */
+    uint64_t local = second + (uint64_t)local_offset((int64_t)second) + year_zero;
+    unsigned of_day = (unsigned)(local % 86400);
+    unsigned parts[3] = {of_day / 3600, of_day / 60 % 60, of_day % 60};
+
+    for (int i = 0; i < 3; i++) {
+        encoder->clock[3 * i] = (char)('0' + parts[i] / 10);
+        encoder->clock[3 * i + 1] = (char)('0' + parts[i] % 10);
+    }
+    encoder->clock[2] = encoder->clock[5] = ':';
+    encoder->second = second;
+    encoder->clock_set = true;
+}
+
+static void put_time(struct encoder *encoder, const uint64_t *second, const uint32_t *nanosecond,
+                     struct buffer *out)
+{
+    if (second && (!encoder->clock_set || encoder->second != *second))
+        set_clock(encoder, *second);
+    buffer_put(out, second ? encoder->clock : "\?\?:\?\?:\?\?", CLOCK_LEN);
+    buffer_put_char(out, '.');
+    if (nanosecond)
+        put_padded(*nanosecond / 1000, 6, out);
+    else
+        buffer_put_string(out, "??????");
+}
+
+static void put_message_time(struct encoder *encoder, const struct dnstap_view *view, bool query,
+                             struct buffer *out)
+{
+    bool sec = dnstap_has(view, query ? DNSTAP_HAS_QUERY_TIME_SEC : DNSTAP_HAS_RESPONSE_TIME_SEC);
+    bool nsec =
+        dnstap_has(view, query ? DNSTAP_HAS_QUERY_TIME_NSEC : DNSTAP_HAS_RESPONSE_TIME_NSEC);
+    const uint64_t *second = query ? &view->query_time_sec : &view->response_time_sec;
+    const uint32_t *nanosecond = query ? &view->query_time_nsec : &view->response_time_nsec;
+
+    put_time(encoder, sec ? second : NULL, nsec ? nanosecond : NULL, out);
+}
+
+static void put_message_address(const struct dnstap_view *view, bool query, struct buffer *out)
+{
+    if (!dnstap_has(view, query ? DNSTAP_HAS_QUERY_ADDRESS : DNSTAP_HAS_RESPONSE_ADDRESS))
+        buffer_put_string(out, "MISSING_ADDRESS");
+    else
+        put_address(query ? view->query_address : view->response_address, out);
+}
+
+static void put_protocol(const struct dnstap_view *view, struct buffer *out)
+{
+    size_t named = sizeof protocols / sizeof protocols[0];
+    int32_t protocol = view->socket_protocol;
+
+    if (!dnstap_has(view, DNSTAP_HAS_SOCKET_PROTOCOL))
+        return;
+    if (protocol > 0 && (size_t)protocol < named)
+        buffer_put_string(out, protocols[protocol]);
+    else
+        put_signed(protocol, out);
+}
+
+/* The first question of a DNS message that is sound to its end; `X ` for any other. */
+static void put_question(struct octets message, struct buffer *out)
+{
+    struct dns_walk walk;
+    struct dns_question question;
+
+    if (!dns_walk_begin(&walk, message) || !dns_walk_question(&walk, &question) ||
+        !dns_walk_ok(&walk)) {
+        buffer_put_string(out, "X ");
+        return;
+    }
+    buffer_put_char(out, '"');
+    dns_name_put(question.name, out);
+    buffer_put_string(out, "\" ");
+    dns_class_put(question.class, out);
+    buffer_put_char(out, ' ');
+    dns_type_put(question.type, out);
+}
+
+static const struct line *line_of(const struct dnstap_view *view)
+{
+    size_t count = sizeof lines / sizeof lines[0];
+    int32_t type = view->message_type;
+
+    return type > 0 && (size_t)type < count && lines[type].mnemonic[0] ? &lines[type] : NULL;
+}
+
+static void put_line(struct encoder *encoder, const struct dnstap_view *view, struct buffer *out)
+{
+    const struct line *line = line_of(view);
+    if (!line) {
+        buffer_put_string(out, "[unhandled Message.Type]\n");
+        return;
+    }
+    struct octets dns = line->query ? view->query_message : view->response_message;
+
+    put_message_time(encoder, view, line->query, out);
+    buffer_put_char(out, ' ');
+    buffer_put(out, line->mnemonic, 2);
+    buffer_put_char(out, ' ');
+    put_message_address(view, line->query_address, out);
+    buffer_put_char(out, ' ');
+    put_protocol(view, out);
+    buffer_put_char(out, ' ');
+    put_unsigned(dns.len, out);
+    buffer_put_string(out, "b ");
+    put_question(dns, out);
+    buffer_put_char(out, '\n');
+}
+
+static enum encode_result text_message(struct encoder *encoder, struct frame message,
+                                       struct buffer *out)
+{
+    struct dnstap_view view;
+    size_t before = out->len;
+
+    if (!dnstap_scan(message, &view) || view.type != DNSTAP_TYPE_MESSAGE ||
+        !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
+        return ENCODE_MALFORMED;
+    put_line(encoder, &view, out);
+    if (!out->failed)
+        return ENCODE_OK;
+    out->len = before;
+    return ENCODE_FAILED;
+}
+
+const struct encoder_ops text_encoder = {
+    .name = "text",
+    .new = text_new,
+    .message = text_message,
+    .free = text_free,
+};
