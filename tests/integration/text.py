@@ -133,20 +133,19 @@ class Generator:
     def __init__(self, seed, seeds):
         self.rng = random.Random(seed)
         self.seeds = seeds
+        self.care = 0.9
 
     def some(self, length):
         return self.rng.randbytes(length)
 
     def often(self):
-        return self.rng.random() < 0.9
+        """Whether to keep to the rules this time; how often, differs from message to message."""
+        return self.rng.random() < self.care
 
-    def name(self):
+    def name(self, pointer=0.3):
         rng = self.rng
-        kind = rng.random()
-        if kind < 0.3:
-            return b"\xc0\x0c"
-        if kind < 0.35:
-            return struct.pack(">H", 0xC000 | rng.randrange(80))
+        if rng.random() < pointer:
+            return b"\xc0\x0c" if self.often() else struct.pack(">H", 0xC000 | rng.randrange(80))
         lengths = [1, 2, 3, 7, 7, 7, 20] if self.often() else [1, 30, 62, 63, 63, 63]
         out = b""
         for _ in range(rng.choice([0, 1, 2, 3, 3, 4, 5])):
@@ -242,16 +241,17 @@ class Generator:
         rdata = self.rdata(shape)
         if not self.often():
             rdata = rdata[:rng.randrange(len(rdata) + 1)]
-        if rng.random() < 0.03:
+        if not self.often():
             rdata += self.some(1)
-        announced = len(rdata) if rng.random() < 0.97 else rng.choice([0, 1, len(rdata) + 1])
+        announced = len(rdata) if self.often() else rng.choice([0, 1, len(rdata) + 1])
         return self.name() + struct.pack(">HHIH", kind, rng.choice([1, 1, 3, 254, 4096]), 300,
                                          announced) + rdata
 
     def question(self):
         kind = self.rng.choice(list(TYPES) + [0, 11, 22, 252, 253, 254, 255, 65535, 4711])
         kind = kind if self.often() else self.rng.randrange(1 << 16)
-        return self.name() + struct.pack(">HH", kind, self.rng.choice([1, 1, 1, 2, 3, 4, 5, 0, 254, 255, 256]))
+        name = self.name(0 if self.often() else 0.5)
+        return name + struct.pack(">HH", kind, self.rng.choice([1, 1, 1, 2, 3, 4, 5, 0, 254, 255, 256]))
 
     def message(self):
         rng = self.rng
@@ -285,6 +285,7 @@ class Generator:
 
     def dns(self):
         kind = self.rng.random()
+        self.care = self.rng.choice([0.9, 0.98, 0.995])
         if kind < 0.3:
             return self.mutate(self.rng.choice(self.seeds))
         if kind < 0.8:
