@@ -1,5 +1,5 @@
-/* How single values are written as text, for every encoder that writes text. Any thread; a buffer that
- * cannot grow is marked `failed` and takes nothing more. */
+/* How single values are written as text, for every encoder that writes text. Any thread; a buffer
+ * that cannot grow is marked `failed` and takes nothing more. */
 #ifndef BRIDGE_ENCODE_PUT_H
 #define BRIDGE_ENCODE_PUT_H
 
@@ -18,8 +18,8 @@ void put_padded(uint64_t value, unsigned width, struct buffer *out);
 /* Two lower-case digits an octet. */
 void put_hex(struct octets octets, struct buffer *out);
 
-/* An address the way Go's net.IP writes it: dotted, also if it is mapped into IPv6; RFC 5952; `<nil>`
- * where it is empty; `?` and hexadecimal where it is of any other length. */
+/* An address the way Go's net.IP writes it: dotted, also if it is mapped into IPv6; RFC 5952;
+ * `<nil>` where it is empty; `?` and hexadecimal where it is of any other length. */
 void put_address(struct octets address, struct buffer *out);
 
 #endif

@@ -75,7 +75,7 @@ static int64_t local_offset(int64_t second)
 /* Sets the clock to a second. The arithmetic wraps at 64 bits from the same year on as Go's. */
 static void set_clock(struct encoder *encoder, uint64_t second)
 {
-    const uint64_t year_zero = 9223372028715321600u; /* in seconds before 1970, a whole number of days */
+    const uint64_t year_zero = 9223372028715321600u; /* seconds before 1970; whole days */
     uint64_t local = second + (uint64_t)local_offset((int64_t)second) + year_zero;
     unsigned of_day = (unsigned)(local % 86400);
     unsigned parts[3] = {of_day / 3600, of_day / 60 % 60, of_day % 60};

@@ -4,7 +4,7 @@
 
 enum {
     HEADER_LEN = 12,
-    LABEL_KIND = 0xc0,    /* the two bits that say what a length octet is */
+    LABEL_KIND = 0xc0, /* the two bits that say what a length octet is */
     LABEL_PLAIN = 0x00,
     LABEL_POINTER = 0xc0, /* the other 14 bits are an offset */
 };
@@ -74,7 +74,7 @@ enum escape { PLAIN, BACKSLASH, DECIMAL };
 static enum escape escape_of(uint8_t octet)
 {
     static const uint8_t special[128] = {
-        ['.'] = 1, [' '] = 1, ['\''] = 1, ['@'] = 1, [';'] = 1,
+        ['.'] = 1, [' '] = 1, ['\''] = 1, ['@'] = 1,  [';'] = 1,
         ['('] = 1, [')'] = 1, ['"'] = 1,  ['\\'] = 1,
     };
     if (octet < ' ' || octet > '~')

@@ -12,11 +12,11 @@
  *         ...
  *     if (walk.bad)                                 // it ended early: broken from here on
  *
- * What counts as broken is what the Go library miekg/dns counts, since the tools that people compare
- * with are built on it. Its rules that surprise: records may be missing at the end of a message, so that
- * counts in the header are upper limits; a message that ends after its header is whole; a question may
- * end before its type or class; octets behind the last record are no error. What is inside the RDATA is
- * the business of dns_check.h.
+ * What counts as broken is what the Go library miekg/dns counts, since the tools that people
+ * compare with are built on it. Its rules that surprise: records may be missing at the end of a
+ * message, so that counts in the header are upper limits; a message that ends after its header is
+ * whole; a question may end before its type or class; octets behind the last record are no error.
+ * What is inside the RDATA is the business of dns_check.h.
  *
  * All views are borrowed and offsets are into the message. Any thread; no allocation but a buffer's
  * growth. */
@@ -91,8 +91,8 @@ bool dns_walk_begin(struct dns_walk *walk, struct octets message);
 /* The next question. False when there are no more, or with `walk->bad`. */
 bool dns_walk_question(struct dns_walk *walk, struct dns_question *question);
 
-/* The next record of any section; passes what is left of the questions. False when there are no more,
- * or with `walk->bad`. The RDATA is inside the message, and not looked into. */
+/* The next record of any section; passes what is left of the questions. False when there are no
+ * more, or with `walk->bad`. The RDATA is inside the message, and not looked into. */
 bool dns_walk_record(struct dns_walk *walk, struct dns_record *record);
 
 static inline struct dns_labels dns_labels_of(struct dns_name name)
@@ -100,16 +100,16 @@ static inline struct dns_labels dns_labels_of(struct dns_name name)
     return (struct dns_labels){.message = name.message, .limit = name.limit, .at = name.at};
 }
 
-/* The next label, at least one octet. False at the end of the name: with `done` if the name is sound,
- * without if it is broken (torn, too long, too many pointers, a reserved label type). */
+/* The next label, at least one octet. False at the end of the name: with `done` if the name is
+ * sound, without if it is broken (torn, too long, too many pointers, a reserved label type). */
 bool dns_labels_next(struct dns_labels *labels, struct octets *label);
 
-/* Checks the name at `*at` and moves `*at` behind it. False, and `*at` stays, where it is broken. */
+/* Checks the name at `*at` and moves `*at` behind it. False, and `*at` stays, if it is broken. */
 bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at);
 
-/* Appends a name in presentation form with a dot at its end: `\.` and alike for characters that mean
- * something in zone files, `\DDD` for what does not print. False, and nothing appended, where the name
- * is broken or memory runs out (then `out->failed`). */
+/* Appends a name in presentation form with a dot at its end: `\.` and alike for characters that
+ * mean something in zone files, `\DDD` for what does not print. False, and nothing appended, where
+ * the name is broken or memory runs out (then `out->failed`). */
 bool dns_name_put(struct dns_name name, struct buffer *out);
 
 #endif

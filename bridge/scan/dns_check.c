@@ -3,8 +3,8 @@
 #include "../reader.h"
 #include "dns_type.h"
 
-/* A cursor in the RDATA of one record. Names in it may point into the message before it, but nothing
- * behind it counts. */
+/* A cursor in the RDATA of one record. Names in it may point into the message before it, but
+ * nothing behind it counts. */
 struct rdata {
     const uint8_t *message;
     uint32_t start;
@@ -87,8 +87,8 @@ static bool pass_strings(struct rdata *rdata)
     return true;
 }
 
-/* The tag and the key of HIP: their lengths are the octet at the start and the 16 bits behind the one
- * after it. */
+/* The tag and the key of HIP: their lengths are the octet at the start and the 16 bits behind the
+ * one after it. */
 static bool pass_hip(struct rdata *rdata)
 {
     struct reader r = reader_over(rdata->message + rdata->start, rdata->at - rdata->start);
@@ -207,7 +207,7 @@ static value_check *const parameter_checks[] = {
     [3] = port_ok,      [4] = ipv4_hint_ok, [6] = ipv6_hint_ok,
 };
 
-/* One `code, length, value`, of which the value stands up to the check that the table has for it. */
+/* One `code, length, value`, and whether the value stands up to the check that is in the table. */
 static bool take_coded(struct reader *r, value_check *const *checks, size_t count, uint16_t *code)
 {
     *code = reader_be16(r);
@@ -248,7 +248,7 @@ static bool pass_parameters(struct rdata *rdata)
     return pass_rest(rdata);
 }
 
-/* One address prefix (RFC 3123): no longer than its family's addresses, no zero octet at its end. */
+/* One address prefix (RFC 3123): as long as its family's addresses at most, no zero at its end. */
 static bool take_prefix(struct reader *r)
 {
     uint16_t family = reader_be16(r);
@@ -283,14 +283,14 @@ static bool pass_counted(struct rdata *rdata, char width)
 
 /* What moves past a field of a shape. */
 static bool (*const field_passes[128])(struct rdata *) = {
-    ['1'] = pass_1,       ['2'] = pass_2,       ['4'] = pass_4,      ['6'] = pass_6,
-    ['8'] = pass_8,       ['a'] = pass_4,       ['q'] = pass_16,     ['n'] = pass_name,
-    ['N'] = pass_names,   ['s'] = pass_string,  ['S'] = pass_strings, ['*'] = pass_rest,
-    ['h'] = pass_hip,     ['t'] = pass_bitmap,  ['o'] = pass_options, ['p'] = pass_parameters,
+    ['1'] = pass_1,        ['2'] = pass_2,      ['4'] = pass_4,       ['6'] = pass_6,
+    ['8'] = pass_8,        ['a'] = pass_4,      ['q'] = pass_16,      ['n'] = pass_name,
+    ['N'] = pass_names,    ['s'] = pass_string, ['S'] = pass_strings, ['*'] = pass_rest,
+    ['h'] = pass_hip,      ['t'] = pass_bitmap, ['o'] = pass_options, ['p'] = pass_parameters,
     ['l'] = pass_prefixes,
 };
 
-/* A field whose length was announced must be followed by the fields that its shape has behind it. */
+/* A field whose length was announced must be followed by those that its shape has behind it. */
 static bool announced(char field)
 {
     return field == '=' || field == 'h';

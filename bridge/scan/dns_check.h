@@ -1,8 +1,9 @@
 /* Whether a DNS message is sound to its last record: what a strict parser would say of it.
  *
- * The judgement is that of miekg/dns 1.1.50, `Msg.Unpack`: dns.h says what it allows around the records,
- * and RDATA is checked field by field against its type's shape (dns_type.h). RDATA may be empty, whatever
- * its type, and may end after any field but one whose length was announced. Any thread; no allocation. */
+ * The judgement is that of miekg/dns 1.1.50, `Msg.Unpack`: dns.h says what it allows around the
+ * records, and RDATA is checked field by field against its type's shape (dns_type.h). RDATA may be
+ * empty, whatever its type, and may end after any field but one whose length was announced. Any
+ * thread; no allocation. */
 #ifndef BRIDGE_SCAN_DNS_CHECK_H
 #define BRIDGE_SCAN_DNS_CHECK_H
 

@@ -15,8 +15,8 @@ enum kind {
 };
 
 static const uint8_t kind_wire[] = {
-    [KIND_OCTETS] = PROTOBUF_OCTETS,     [KIND_NUMBER32] = PROTOBUF_VARINT,
-    [KIND_NUMBER64] = PROTOBUF_VARINT,   [KIND_FIXED32] = PROTOBUF_FIXED32,
+    [KIND_OCTETS] = PROTOBUF_OCTETS,   [KIND_NUMBER32] = PROTOBUF_VARINT,
+    [KIND_NUMBER64] = PROTOBUF_VARINT, [KIND_FIXED32] = PROTOBUF_FIXED32,
     [KIND_MESSAGE] = PROTOBUF_OCTETS,
 };
 
@@ -25,7 +25,7 @@ enum { FIELDS = 17 }; /* the schema's field numbers are below this */
 struct field {
     enum kind kind;
     enum dnstap_field has;
-    size_t offset; /* in struct dnstap_view */
+    size_t offset;              /* in struct dnstap_view */
     const struct field *fields; /* of an embedded message */
 };
 
@@ -80,8 +80,7 @@ static inline struct octets take_octets(struct reader *r)
 static bool scan_fields(struct reader r, const struct field *fields, struct dnstap_view *view);
 
 /* Reads the value of a known field into its place. */
-static inline void take_value(struct reader *r, const struct field *field,
-                              struct dnstap_view *view)
+static inline void take_value(struct reader *r, const struct field *field, struct dnstap_view *view)
 {
     void *place = (char *)view + field->offset;
     struct octets part;

@@ -1,11 +1,11 @@
 /* A dnstap message taken apart, in one pass and without a copy.
  *
- * The scan accepts what a decoder of the proto2 schema accepts: fields in any order; of a field that
- * comes twice the last; a Message or Policy that comes in pieces is merged; fields that the schema does
- * not know, and known numbers with the wrong wire type, are stepped over, groups too (to a depth of
- * PROTOBUF_GROUP_DEPTH). It refuses what is torn, varints beyond 64 bits, and a Dnstap or a Message
- * without its `type`. Numbers that an enum does not name are kept as they are, for a newer schema to
- * name them; a number wider than its field keeps its low bits.
+ * The scan accepts what a decoder of the proto2 schema accepts: fields in any order; of a field
+ * that comes twice the last; a Message or Policy that comes in pieces is merged; fields that the
+ * schema does not know, and known numbers with the wrong wire type, are stepped over, groups too
+ * (to a depth of PROTOBUF_GROUP_DEPTH). It refuses what is torn, varints beyond 64 bits, and a
+ * Dnstap or a Message without its `type`. Numbers that an enum does not name are kept as they are,
+ * for a newer schema to name them; a number wider than its field keeps its low bits.
  *
  * Views are borrowed from the message and live as long as it does. Any thread; no allocation. */
 #ifndef BRIDGE_SCAN_DNSTAP_H
@@ -39,8 +39,8 @@ enum dnstap_field {
     DNSTAP_HAS_IDENTITY = 1u << 0,
     DNSTAP_HAS_VERSION = 1u << 1,
     DNSTAP_HAS_EXTRA = 1u << 2,
-    DNSTAP_HAS_MESSAGE = 1u << 3, /* without it, nothing below is there */
-    DNSTAP_HAS_TYPE = 1u << 4,    /* always, after a scan that succeeded */
+    DNSTAP_HAS_MESSAGE = 1u << 3,      /* without it, nothing below is there */
+    DNSTAP_HAS_TYPE = 1u << 4,         /* always, after a scan that succeeded */
     DNSTAP_HAS_MESSAGE_TYPE = 1u << 5, /* always where there is a message */
     DNSTAP_HAS_SOCKET_FAMILY = 1u << 6,
     DNSTAP_HAS_SOCKET_PROTOCOL = 1u << 7,

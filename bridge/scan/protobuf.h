@@ -1,6 +1,6 @@
-/* The wire format of Protocol Buffers, as far as a scan needs it: tags, varints, and how to step over
- * a field that nobody asked for. Everything goes through a `struct reader`: what does not fit or is no
- * valid encoding sets `bad`. Any thread; no allocation. */
+/* The wire format of Protocol Buffers, as far as a scan needs it: tags, varints, and how to step
+ * over a field that nobody asked for. Everything goes through a `struct reader`: what does not fit
+ * or is no valid encoding sets `bad`. Any thread; no allocation. */
 #ifndef BRIDGE_PROTOBUF_H
 #define BRIDGE_PROTOBUF_H
 
@@ -34,8 +34,8 @@ static inline uint32_t protobuf_fixed32(struct reader *r)
     return p ? (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0] : 0;
 }
 
-/* A field's number and wire type in one: number * 8 + wire. Sets `bad` where the number is 0 or beyond
- * 2^29 - 1. */
+/* A field's number and wire type in one: number * 8 + wire. Sets `bad` where the number is 0 or
+ * beyond 2^29 - 1. */
 static inline uint32_t protobuf_tag(struct reader *r)
 {
     uint64_t tag = protobuf_varint(r);

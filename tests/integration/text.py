@@ -1,6 +1,6 @@
 """text.py ENCODE: format=text is, octet for octet, what `dnstap -q` prints.
 
-ENCODE is the test tool that runs an encoder over a Frame Streams file. Streams are the corpora and
+ENCODE is the test tool that runs an encoder over a Frame Streams file. The streams are the corpora and
 generated ones, whose DNS messages are broken in every way that a seeded generator comes up with: so
 that what either side takes for a sound DNS message is the same. TEXT_MESSAGES sets how many messages
 are generated, TEXT_SEED the seed.

@@ -1,5 +1,6 @@
-/* encode FORMAT FILE: the messages of a Frame Streams file on standard output, in one of the formats.
- * How many were malformed, and the processor time that the encoding took, go to standard error. */
+/* encode FORMAT FILE: the messages of a Frame Streams file on standard output, in one of the
+ * formats. How many were malformed, and the processor time that the encoding took, go to standard
+ * error. */
 #include <stdio.h>
 #include <time.h>
 

@@ -11,7 +11,8 @@ bool stream_load(const char *path, struct buffer *into)
     int got = -1;
 
     if (file) {
-        while (buffer_reserve(into, CHUNK) && (got = gzread(file, into->data + into->len, CHUNK)) > 0)
+        while (buffer_reserve(into, CHUNK) &&
+               (got = gzread(file, into->data + into->len, CHUNK)) > 0)
             into->len += (size_t)got;
         gzclose(file);
     }

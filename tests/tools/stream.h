@@ -5,8 +5,8 @@
 #include "buffer.h"
 #include "frame.h"
 
-/* Appends the file, decompressed if it is gzip, to `into`. False, with a line on standard error, where
- * it cannot be read. */
+/* Appends the file, decompressed if it is gzip, to `into`. False, with a line on standard error,
+ * where it cannot be read. */
 bool stream_load(const char *path, struct buffer *into);
 
 /* The next data frame; control frames are passed over. False at the end. */
