@@ -29,6 +29,12 @@ struct encoder_ops {
     void (*free)(struct encoder *encoder);
 };
 
+/* The names that `format=` takes, separated by '|'. "dnstap" is no encoder: messages go as they are. */
+extern const char encoder_formats[];
+
+/* The encoder of a format; NULL for dnstap. */
+const struct encoder_ops *encoder_find(const char *format);
+
 extern const struct encoder_ops text_encoder; /* one line per message, as `dnstap -q` prints it */
 
 #endif

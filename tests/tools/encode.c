@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "encode/encoder.h"
-#include "stream.h"
+#include "capture.h"
 
 enum { FLUSH = 1 << 16 };
 

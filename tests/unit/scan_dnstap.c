@@ -10,7 +10,7 @@
 
 #include "dnstap.pb-c.h"
 #include "noise.h"
-#include "stream.h"
+#include "capture.h"
 
 static const char *const corpora[] = {"bind", "dnsdist", "knot", "nsd", "recursor", "unbound"};
 

@@ -1,4 +1,4 @@
-#include "stream.h"
+#include "capture.h"
 
 #include <stdio.h>
 #include <zlib.h>

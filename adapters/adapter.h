@@ -1,0 +1,103 @@
+/* The one interface of everything that messages come from or go to. An adapter is one line in the
+ * table (table.c), with a vtable for its source, its sink, or both. It knows batches and its own
+ * library; nothing of other adapters, of routes or of configuration files. */
+#ifndef ADAPTERS_ADAPTER_H
+#define ADAPTERS_ADAPTER_H
+
+#include "error.h"
+#include "intake.h"
+#include "options.h"
+#include "parcel.h"
+
+struct source;
+struct sink;
+
+/* Where to open: the parts of a URL. Borrowed; outlives what is opened on it. */
+struct place {
+    const char *url;     /* whole, without options: names the source or sink in every message */
+    const char *scheme;  /* "file" for a bare path */
+    const char *address; /* what follows the scheme's colon */
+    const struct options *options;
+};
+
+struct source_ops {
+    /* Its upstream keeps what is not read: it waits for full rings unless told otherwise. */
+    bool upstream_keeps;
+
+    /* Claims what the source needs (binds, opens), so that mistakes show before anything runs.
+     * NULL with the error. Main thread. */
+    struct source *(*open)(const struct place *place, struct error *error);
+
+    /* The source's thread: puts what comes into the intake, flushed, until there is no more or `stop`
+     * was called; then returns with nothing held back. Never waits for a sink but inside the intake. */
+    void (*run)(struct source *source, struct intake *intake);
+
+    /* Makes `run` return soon. Any thread, once or more. */
+    void (*stop)(struct source *source);
+
+    /* After `run` has returned, or was never called. Main thread. */
+    void (*free)(struct source *source);
+
+    /* The most octets of memory that a source with these options takes, beside rings and builder. */
+    uint64_t (*memory)(const struct options *options);
+};
+
+/* What the hop tells a sink. Borrowed; outlives the sink. */
+struct sink_host {
+    const char *hop;
+    /* The sum of the routes into this sink, and what its sources lost, now. The sink's thread. */
+    void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
+    void *arg;
+};
+
+struct sink_ops {
+    /* Claims what the sink needs without waiting for a peer. NULL with the error. Main thread. */
+    struct sink *(*open)(const struct place *place, const struct sink_host *host,
+                         struct error *error);
+
+    /* The sink's thread: takes the records, waiting for its peer as long as it must, and settles each
+     * one in the parcel's account. After `interrupt` it may leave records unsettled. */
+    void (*write)(struct sink *sink, const struct parcel *parcel);
+
+    /* The sink's thread: no batch waits; send what is held back. NULL: nothing ever is. */
+    void (*idle)(struct sink *sink);
+
+    /* The sink's thread: nothing will follow. Says goodbye to the peer as its protocol knows it, and
+     * waits until what was taken is on its way, or `interrupt`. NULL: nothing to do. */
+    void (*finish)(struct sink *sink);
+
+    /* Ends all waiting in the sink, for good. Any thread, once or more. */
+    void (*interrupt)(struct sink *sink);
+
+    /* After its thread has ended, or never ran. Main thread. */
+    void (*free)(struct sink *sink);
+
+    /* The most octets of memory that a sink with these options takes, where no batch is larger than
+     * `batch_max` octets. */
+    uint64_t (*memory)(const struct options *options, uint64_t batch_max);
+
+    /* The format that an address asks for by its look, where `format=` is not given; NULL, or no
+     * function: dnstap. */
+    const char *(*format_of)(const char *address);
+};
+
+struct adapter {
+    const char *const *schemes; /* ends with NULL */
+    const char *address;        /* what the address looks like, for help: "HOST:PORT" */
+    const char *source_summary; /* one line each, NULL where there is no such direction */
+    const char *sink_summary;
+    const struct source_ops *source;
+    const struct sink_ops *sink;
+    const struct option_spec *source_options; /* beside the common ones; may be NULL */
+    const struct option_spec *sink_options;
+};
+
+extern const struct adapter file_adapter;
+extern const struct adapter framestream_adapter;
+extern const struct adapter nng_adapter;
+
+/* All adapters, ending with NULL; and the one that knows the scheme, or NULL. */
+extern const struct adapter *const adapters[];
+const struct adapter *adapter_find(const char *scheme, size_t len);
+
+#endif

@@ -1,0 +1,211 @@
+/* Sends Frame Streams to a collector, and connects again when the connection breaks.
+ *
+ * A message counts as delivered when the kernel took its last octet. Where a connection breaks inside a
+ * message, that message is sent whole on the next one. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "framestream.h"
+#include "log.h"
+#include "output.h"
+#include "reader.h"
+#include "socket.h"
+
+enum { FIRST_DELAY_MS = 50 };
+
+struct sink {
+    const struct place *place;
+    struct waker waker;
+    int fd; /* -1: not connected */
+    int handshake_ms;
+    int delay_max_ms;
+    int delay_ms; /* before the next try to connect */
+    struct log_limit trouble;
+};
+
+static void disconnect(struct sink *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+static bool receive_exactly(struct sink *s, uint8_t *out, size_t len, struct error *error)
+{
+    while (len > 0) {
+        ssize_t n = recv(s->fd, out, len, 0);
+        if (n > 0) {
+            out += n;
+            len -= (size_t)n;
+        } else if (n == 0) {
+            return error_set(error, "the peer closed the connection");
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return error_set(error, "%s", strerror(errno));
+        } else if (waker_wait(&s->waker, s->fd, POLLIN, s->handshake_ms) != WAIT_READY) {
+            return error_set(error, "no answer in time");
+        }
+    }
+    return true;
+}
+
+static bool expect(struct sink *s, enum control_type wanted, struct error *error)
+{
+    uint8_t header[CONTROL_HEADER], payload[CONTROL_MAX];
+    enum control_type type;
+    if (!receive_exactly(s, header, sizeof header, error))
+        return false;
+    uint32_t len = load_be32(header + 4);
+    if (load_be32(header) != 0 || len > CONTROL_MAX)
+        return error_set(error, "the peer does not speak Frame Streams");
+    if (!receive_exactly(s, payload, len, error) || !control_read(payload, len, &type, error))
+        return false;
+    return type == wanted || error_set(error, "the peer answered %s", control_name(type));
+}
+
+static bool say(struct sink *s, enum control_type type, struct error *error)
+{
+    uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
+    size_t len = control_write(type, frame);
+    return (len > 0 && output_octets(s->fd, &s->waker, frame, len) == OUTPUT_DONE) ||
+           error_set(error, "cannot send %s: %s", control_name(type), strerror(errno));
+}
+
+/* The name is looked up each time: the peer may have moved. */
+static bool connect_once(struct sink *s, struct error *error)
+{
+    struct address address;
+    if (!address_resolve(s->place, false, &address, error))
+        return false;
+    s->fd = socket_connect(&address);
+    if (s->fd < 0)
+        return error_set(error, "cannot connect: %s", strerror(errno));
+    if (waker_wait(&s->waker, s->fd, POLLOUT, s->handshake_ms) != WAIT_READY)
+        return error_set(error, "cannot connect: no answer in time");
+    int failed = socket_error(s->fd);
+    if (failed)
+        return error_set(error, "cannot connect: %s", strerror(failed));
+    return say(s, CONTROL_READY, error) && expect(s, CONTROL_ACCEPT, error) &&
+           say(s, CONTROL_START, error);
+}
+
+/* Connects, however long it takes. False: interrupted. */
+static bool connect_sink(struct sink *s)
+{
+    struct error error;
+    while (!waker_woken(&s->waker)) {
+        if (connect_once(s, &error)) {
+            log_line(LOG_INFO, "sink %s: connected", s->place->url);
+            s->delay_ms = FIRST_DELAY_MS;
+            return true;
+        }
+        disconnect(s);
+        log_limited(&s->trouble, LOG_WARN, "sink %s: %s; trying again", s->place->url, error.text);
+        waker_wait(&s->waker, -1, 0, s->delay_ms);
+        s->delay_ms = s->delay_ms * 2 < s->delay_max_ms ? s->delay_ms * 2 : s->delay_max_ms;
+    }
+    return false;
+}
+
+/* A collector says nothing after ACCEPT: something to read means that it has gone. Asked before each
+ * batch, since a first write to a closed TCP connection still succeeds. */
+static bool peer_gone(const struct sink *s)
+{
+    uint8_t octet;
+    ssize_t n = recv(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
+{
+    struct progress progress = {0};
+    for (;;) {
+        if (s->fd >= 0 && peer_gone(s)) {
+            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection", s->place->url);
+            disconnect(s);
+        }
+        if (s->fd < 0 && !connect_sink(s))
+            return;
+        enum output_result result = output_parcel(s->fd, &s->waker, parcel, &progress);
+        if (result == OUTPUT_DONE)
+            return;
+        if (result == OUTPUT_WOKEN) {
+            disconnect(s); /* in the middle of a message, perhaps: nothing may follow it */
+            return;
+        }
+        log_limited(&s->trouble, LOG_WARN, "sink %s: the connection broke: %s", s->place->url,
+                    strerror(errno));
+        disconnect(s);
+        parcel_whole(parcel, progress.written, &progress.written);
+    }
+}
+
+static void framestream_sink_finish(struct sink *s)
+{
+    struct error error;
+    if (s->fd < 0)
+        return;
+    if (!say(s, CONTROL_STOP, &error) || !expect(s, CONTROL_FINISH, &error))
+        log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s", s->place->url,
+                 error.text);
+    disconnect(s);
+}
+
+static void framestream_sink_interrupt(struct sink *s)
+{
+    waker_wake(&s->waker);
+}
+
+static void framestream_sink_free(struct sink *s)
+{
+    disconnect(s);
+    waker_close(&s->waker);
+    free(s);
+}
+
+static struct sink *framestream_sink_open(const struct place *place, const struct sink_host *host,
+                                          struct error *error)
+{
+    (void)host;
+    struct address address;
+    struct sink *s = calloc(1, sizeof *s);
+    if (!s) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    *s = (struct sink){
+        .place = place,
+        .waker.fd = -1,
+        .fd = -1,
+        .handshake_ms = (int)options_number(place->options, "handshake-timeout"),
+        .delay_max_ms = (int)options_number(place->options, "reconnect"),
+        .delay_ms = FIRST_DELAY_MS,
+    };
+    if (!options_is(place->options, "format", "dnstap"))
+        error_set(error, "Frame Streams carry format=dnstap only");
+    else if (!waker_init(&s->waker))
+        error_set(error, "no descriptor left: %s", strerror(errno));
+    else if (address_resolve(place, false, &address, error))
+        return s;
+    framestream_sink_free(s);
+    return NULL;
+}
+
+static uint64_t framestream_sink_memory(const struct options *options, uint64_t batch_max)
+{
+    (void)options;
+    (void)batch_max;
+    return sizeof(struct sink);
+}
+
+const struct sink_ops framestream_sink_ops = {
+    .open = framestream_sink_open,
+    .write = framestream_sink_write,
+    .finish = framestream_sink_finish,
+    .interrupt = framestream_sink_interrupt,
+    .free = framestream_sink_free,
+    .memory = framestream_sink_memory,
+};

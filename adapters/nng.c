@@ -1,0 +1,124 @@
+/* Batches over nng: nng+tcp:HOST:PORT, nng+ipc:PATH, nng+inproc:NAME. Push and pull make a pipeline
+ * with back-pressure; pub and sub spread copies to whoever listens. */
+#include "nng.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+
+enum { RECONNECT_FIRST_MS = 100, RECONNECT_LAST_MS = 1000 };
+
+static const char *const schemes[] = {"nng+tcp", "nng+ipc", "nng+inproc", NULL};
+
+static const struct option_spec source_options[] = {
+    {.name = "socket", .type = OPTION_CHOICE, .choices = "pull|sub", .fallback = "pull",
+     .meaning = "pull takes its share of what is pushed; sub gets a copy of what is published"},
+    {.name = "listen", .type = OPTION_FLAG, .meaning = "bind here (default of pull)"},
+    {.name = "dial", .type = OPTION_FLAG, .meaning = "connect to the other end (default of sub)"},
+    {.name = "channel", .type = OPTION_STRING, .fallback = "raw",
+     .meaning = "the channel to take, * for all; others are counted as malformed"},
+    {.name = "buffer", .type = OPTION_COUNT, .fallback = "128", .min = 1, .max = 8192,
+     .meaning = "sub: batches that nng holds for us before it drops (seen as lost)"},
+    {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
+     .meaning = "peers at once; a further one is turned away"},
+    {0},
+};
+
+static const struct option_spec sink_options[] = {
+    {.name = "socket", .type = OPTION_CHOICE, .choices = "push|pub", .fallback = "push",
+     .meaning = "push waits for a taker; pub copies to all who listen and never waits"},
+    {.name = "listen", .type = OPTION_FLAG, .meaning = "bind here (default of pub)"},
+    {.name = "dial", .type = OPTION_FLAG, .meaning = "connect to the other end (default of push)"},
+    {.name = "channel", .type = OPTION_STRING, .fallback = "raw",
+     .meaning = "the channel to publish to: the topic is dnstap/CHANNEL"},
+    {.name = "buffer", .type = OPTION_COUNT, .fallback = "16", .min = 1, .max = 8192,
+     .meaning = "pub: batches that nng holds for a slow subscriber before it drops"},
+    {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
+     .meaning = "peers at once; a further one is turned away"},
+    {0},
+};
+
+static void peer_name(nng_pipe pipe, char *out, size_t room)
+{
+    nng_sockaddr addr;
+    snprintf(out, room, "peer %d", nng_pipe_id(pipe));
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &addr) != 0)
+        return;
+    const uint8_t *ip = (const uint8_t *)&addr.s_in.sa_addr;
+    const uint8_t *port = (const uint8_t *)&addr.s_in.sa_port;
+    if (addr.s_family == NNG_AF_INET)
+        snprintf(out, room, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port[0] << 8 | port[1]);
+}
+
+static void on_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    static struct log_limit limit;
+    struct nng_peers *peers = arg;
+    char name[64];
+    peer_name(pipe, name, sizeof name);
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        if (atomic_fetch_add(&peers->count, 1) < peers->max)
+            return;
+        log_limited(&limit, LOG_WARN, "%s %s: %s turned away: max-connections=%d", peers->what,
+                    peers->url, name, peers->max);
+        nng_pipe_close(pipe);
+    } else if (event == NNG_PIPE_EV_ADD_POST) {
+        log_limited(&limit, LOG_INFO, "%s %s: %s connected", peers->what, peers->url, name);
+    } else {
+        atomic_fetch_sub(&peers->count, 1);
+        atomic_store(&peers->left, true);
+        log_limited(&limit, LOG_INFO, "%s %s: %s gone", peers->what, peers->url, name);
+    }
+}
+
+bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *error)
+{
+    static const nng_pipe_ev events[] = {NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST,
+                                         NNG_PIPE_EV_REM_POST};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        int rv = nng_pipe_notify(socket, events[i], on_pipe_event, peers);
+        if (rv != 0)
+            return error_set(error, "cannot watch peers: %s", nng_strerror(rv));
+    }
+    return true;
+}
+
+static void write_url(const struct place *place, char *out, size_t room)
+{
+    const char *transport = strchr(place->scheme, '+') + 1;
+    const char *address = place->address;
+    if (strncmp(address, "//", 2) == 0)
+        address += 2;
+    snprintf(out, room, "%s://%s", transport, address);
+}
+
+bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error)
+{
+    const struct options *options = place->options;
+    bool listen = options_flag(options, "listen"), dial = options_flag(options, "dial");
+    char url[256];
+    if (listen && dial)
+        return error_set(error, "options 'listen' and 'dial' exclude each other");
+    write_url(place, url, sizeof url);
+    nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_FIRST_MS);
+    nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_LAST_MS);
+    int rv;
+    if (listen || (listens && !dial))
+        rv = nng_listen(socket, url, NULL, 0);
+    else
+        rv = nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK);
+    return rv == 0 || error_set(error, "cannot %s: %s", listen || (listens && !dial) ? "listen" : "dial",
+                                nng_strerror(rv));
+}
+
+const struct adapter nng_adapter = {
+    .schemes = schemes,
+    .address = "HOST:PORT for tcp, PATH for ipc, NAME for inproc",
+    .source_summary = "takes batches from other hops: socket=pull or sub",
+    .sink_summary = "sends batches to other hops: socket=push or pub",
+    .source = &nng_source_ops,
+    .sink = &nng_sink_ops,
+    .source_options = source_options,
+    .sink_options = sink_options,
+};

@@ -1,0 +1,28 @@
+/* What the two halves of the nng adapter share. */
+#ifndef ADAPTERS_NNG_H
+#define ADAPTERS_NNG_H
+
+#include <nng/nng.h>
+#include <stdatomic.h>
+
+#include "adapter.h"
+
+extern const struct source_ops nng_source_ops;
+extern const struct sink_ops nng_sink_ops;
+
+/* The peers of a socket, by nng's pipe events (which come on nng's threads). */
+struct nng_peers {
+    const char *url;   /* for the log */
+    const char *what;  /* "source" or "sink" */
+    int max;           /* a further peer is turned away */
+    _Atomic int count;
+    _Atomic bool left; /* one that was there has gone */
+};
+
+/* Follows the socket's peers in `peers`, which outlives the socket. False with the error. */
+bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *error);
+
+/* Listens or dials as the options say, else as `listens` says. False with the error. */
+bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error);
+
+#endif

@@ -1,0 +1,44 @@
+#include "output.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+static enum output_result output_some(int fd, const struct waker *waker, const uint8_t *data,
+                                      size_t len, size_t *written)
+{
+    while (*written < len) {
+        ssize_t n = write(fd, data + *written, len - *written); /* SIGPIPE is ignored */
+        if (n >= 0) {
+            *written += (size_t)n;
+        } else if (errno == EAGAIN) {
+            if (waker_wait(waker, fd, POLLOUT, -1) == WAIT_WOKEN)
+                return OUTPUT_WOKEN;
+        } else if (errno == ENOSPC || errno == EDQUOT) {
+            return OUTPUT_FULL;
+        } else if (errno != EINTR) {
+            return OUTPUT_BROKEN;
+        }
+    }
+    return OUTPUT_DONE;
+}
+
+enum output_result output_parcel(int fd, const struct waker *waker, const struct parcel *parcel,
+                                 struct progress *progress)
+{
+    enum output_result result =
+        output_some(fd, waker, parcel->data, parcel->len, &progress->written);
+    int saved = errno;
+    size_t end;
+    uint32_t whole = parcel_whole(parcel, progress->written, &end);
+    account_settle(parcel->account, OUTCOME_DELIVERED, whole - progress->settled);
+    progress->settled = whole;
+    errno = saved;
+    return result;
+}
+
+enum output_result output_octets(int fd, const struct waker *waker, const void *data, size_t len)
+{
+    size_t written = 0;
+    return output_some(fd, waker, data, len, &written);
+}

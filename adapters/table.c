@@ -1,0 +1,21 @@
+#include <string.h>
+
+#include "adapter.h"
+
+const struct adapter *const adapters[] = {
+    &file_adapter,
+    &framestream_adapter,
+    &nng_adapter,
+    NULL,
+};
+
+const struct adapter *adapter_find(const char *scheme, size_t len)
+{
+    for (const struct adapter *const *a = adapters; *a; a++) {
+        for (const char *const *s = (*a)->schemes; *s; s++) {
+            if (strlen(*s) == len && memcmp(*s, scheme, len) == 0)
+                return *a;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,219 @@
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DRAIN_DEFAULT_MS = 5000 };
+
+/* The program's own options: parsing and help come from here. */
+struct cli_option {
+    const char *name;
+    const char *argument; /* NULL: a flag */
+    const char *meaning;
+    enum cli_action action; /* of a flag */
+    bool (*set)(struct config *config, const char *value, struct error *error);
+};
+
+static bool add_endpoint(struct endpoint **list, unsigned *count, enum direction direction,
+                         const char *text, struct error *error)
+{
+    struct endpoint *grown = calloc(*count + 1, sizeof *grown);
+    if (!grown)
+        return error_set(error, "out of memory");
+    /* endpoints point into themselves, so the older ones are read anew where they stand now */
+    memcpy(grown, *list, *count * sizeof *grown);
+    for (unsigned i = 0; i < *count; i++)
+        grown[i].place.options = &grown[i].options;
+    free(*list);
+    *list = grown;
+    return endpoint_parse(&grown[(*count)++], direction, text, error);
+}
+
+static bool set_from(struct config *config, const char *value, struct error *error)
+{
+    return add_endpoint(&config->sources, &config->source_count, DIRECTION_SOURCE, value, error);
+}
+
+static bool set_to(struct config *config, const char *value, struct error *error)
+{
+    return add_endpoint(&config->sinks, &config->sink_count, DIRECTION_SINK, value, error);
+}
+
+static bool set_hop(struct config *config, const char *value, struct error *error)
+{
+    if (!*value || strlen(value) >= sizeof config->hop)
+        return error_set(error, "--hop takes a name of 1 to %zu octets", sizeof config->hop - 1);
+    strcpy(config->hop, value);
+    return true;
+}
+
+static bool set_ledger(struct config *config, const char *value, struct error *error)
+{
+    config->ledger_file = value;
+    return *value || error_set(error, "--ledger takes a file's name");
+}
+
+static bool set_drain(struct config *config, const char *value, struct error *error)
+{
+    static const struct option_spec specs[] = {
+        {.name = "drain-timeout", .type = OPTION_DURATION, .max = 24 * 3600 * 1000}, {0}};
+    const struct option_spec *const tables[OPTION_TABLES] = {specs, NULL};
+    struct options options;
+    bool ok = options_parse(&options, tables, "", error) &&
+              options_set(&options, "drain-timeout", value, error);
+    config->drain_ms = options_number(&options, "drain-timeout");
+    options_free(&options);
+    return ok;
+}
+
+static const struct cli_option cli_options[] = {
+    {"from", "URL[#OPTIONS]", "a source of messages (may be given again)", CLI_RUN, set_from},
+    {"to", "URL[#OPTIONS]", "a sink: every source goes to every sink", CLI_RUN, set_to},
+    {"hop", "NAME", "this hop's name in ledgers (default: the host's)", CLI_RUN, set_hop},
+    {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, set_ledger},
+    {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, set_drain},
+    {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
+    {"help", NULL, "this text; --help SCHEME: the options behind # of an adapter", CLI_HELP, NULL},
+    {"version", NULL, "print the version", CLI_VERSION, NULL},
+    {0},
+};
+
+static const struct cli_option *find_option(const char *name, size_t len)
+{
+    for (const struct cli_option *o = cli_options; o->name; o++) {
+        if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+static void default_hop(struct config *config)
+{
+    if (gethostname(config->hop, sizeof config->hop) < 0 || !config->hop[0])
+        strcpy(config->hop, "dnstap-bridge");
+    config->hop[sizeof config->hop - 1] = '\0';
+}
+
+static bool unknown(const char *argument, struct error *error)
+{
+    char valid[256] = "";
+    for (const struct cli_option *o = cli_options; o->name; o++) {
+        strcat(valid, o == cli_options ? "--" : ", --");
+        strcat(valid, o->name);
+    }
+    return error_set(error, "unknown argument '%s'; valid: %s", argument, valid);
+}
+
+enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+{
+    enum cli_action action = CLI_RUN;
+    *config = (struct config){.drain_ms = DRAIN_DEFAULT_MS};
+    default_hop(config);
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i] + 2;
+        size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(name, "=") : 0;
+        const struct cli_option *option = len ? find_option(name, len) : NULL;
+        if (!option || (!option->argument && name[len])) {
+            unknown(argv[i], error);
+            return CLI_MISTAKE;
+        }
+        if (!option->argument) {
+            if (option->action == CLI_HELP || option->action == CLI_VERSION)
+                return option->action;
+            action = option->action;
+            continue;
+        }
+        const char *value = name[len] ? name + len + 1 : argv[++i];
+        if (!value) {
+            error_set(error, "--%s needs a value: %s", option->name, option->argument);
+            return CLI_MISTAKE;
+        }
+        if (!option->set(config, value, error))
+            return CLI_MISTAKE;
+    }
+    return config_check(config, error) ? action : CLI_MISTAKE;
+}
+
+const char *cli_topic(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return argv[i + 1];
+    }
+    return NULL;
+}
+
+static void help_schemes(const struct adapter *adapter, FILE *out)
+{
+    for (const char *const *s = adapter->schemes; *s; s++)
+        fprintf(out, "%s%s:", s == adapter->schemes ? "" : " ", *s);
+}
+
+static void help_overview(FILE *out)
+{
+    fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
+          "Carries dnstap from sources to sinks, and accounts for every message.\n\n",
+          out);
+    for (const struct cli_option *o = cli_options; o->name; o++) {
+        char left[48];
+        snprintf(left, sizeof left, "--%s %s", o->name, o->argument ? o->argument : "");
+        fprintf(out, "  %-22s %s\n", left, o->meaning);
+    }
+    fputs("\nURLs (options follow a '#': URL#name=value,name=value):\n", out);
+    for (const struct adapter *const *a = adapters; *a; a++) {
+        fputs("  ", out);
+        help_schemes(*a, out);
+        fprintf(out, " %s\n", (*a)->address);
+        if ((*a)->source_summary)
+            fprintf(out, "      source: %s\n", (*a)->source_summary);
+        if ((*a)->sink_summary)
+            fprintf(out, "      sink:   %s\n", (*a)->sink_summary);
+    }
+    fputs("\nExamples:\n"
+          "  see what a server sends:    dnstap-bridge --from unix:/run/dnstap.sock --to -#format=text\n"
+          "  a collector beside it:      dnstap-bridge --from unix:/run/dnstap.sock --to nng+tcp:HOST:5555\n"
+          "  a bridge at the other end:  dnstap-bridge --from nng+tcp:0.0.0.0:5555 --to dns.fstrm\n"
+          "\nExit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n"
+          "SIGUSR1 prints the ledger. Manual: dnstap-bridge(1).\n",
+          out);
+}
+
+static void help_options(const char *title, const struct option_spec *common,
+                         const struct option_spec *own, FILE *out)
+{
+    fprintf(out, "%s\n", title);
+    const struct option_spec *const tables[] = {own, common};
+    for (int t = 0; t < 2; t++) {
+        for (const struct option_spec *o = tables[t]; o && o->name; o++) {
+            char left[64];
+            snprintf(left, sizeof left, "%s%s%s", o->name, o->type == OPTION_FLAG ? "" : "=",
+                     o->choices ? o->choices : o->type == OPTION_FLAG ? "" : "...");
+            fprintf(out, "  %-22s %s", left, o->meaning);
+            fprintf(out, o->fallback ? " [%s]\n" : "\n", o->fallback);
+        }
+    }
+}
+
+bool cli_help(const char *topic, FILE *out)
+{
+    if (!topic) {
+        help_overview(out);
+        return true;
+    }
+    size_t len = strcspn(topic, ":");
+    const struct adapter *adapter = adapter_find(topic, len);
+    if (!adapter)
+        return false;
+    help_schemes(adapter, out);
+    fprintf(out, " %s\n", adapter->address);
+    if (adapter->source) {
+        fprintf(out, "\nAs a source: %s.\n", adapter->source_summary);
+        help_options("Options:", source_common_options, adapter->source_options, out);
+    }
+    if (adapter->sink) {
+        fprintf(out, "\nAs a sink: %s.\n", adapter->sink_summary);
+        help_options("Options:", sink_common_options, adapter->sink_options, out);
+    }
+    return true;
+}

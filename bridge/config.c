@@ -1,0 +1,128 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ring.h"
+
+enum {
+    PROGRAM_MEMORY = 32 << 20,     /* program, libraries, stacks, malloc's own: measured about a third */
+    ENCODER_MEMORY = 512 << 10,    /* the records of one write */
+    BATCH_EXTRA = 32 << 10,        /* head, envelope, rounding */
+};
+
+uint64_t config_batch_max(const struct endpoint *source)
+{
+    return BATCH_LIMIT + options_number(&source->options, "max-frame") + BATCH_EXTRA;
+}
+
+static uint64_t batch_max_of_all(const struct config *config)
+{
+    uint64_t max = 0;
+    for (unsigned i = 0; i < config->source_count; i++) {
+        uint64_t one = config_batch_max(&config->sources[i]);
+        max = one > max ? one : max;
+    }
+    return max;
+}
+
+bool config_check(const struct config *config, struct error *error)
+{
+    if (config->source_count == 0)
+        return error_set(error, "there is no source: name one with --from URL");
+    if (config->sink_count == 0)
+        return error_set(error, "there is no sink: name one with --to URL");
+    uint64_t need = batch_max_of_all(config);
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const struct endpoint *sink = &config->sinks[i];
+        if (options_number(&sink->options, "ring") < need) {
+            char text[32];
+            size_print(need, text, sizeof text);
+            return error_set(error, "%s: ring=%s cannot hold the largest batch; give it %s, or the sources a smaller max-frame",
+                             sink->url, options_string(&sink->options, "ring"), text);
+        }
+    }
+    return true;
+}
+
+static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *url)
+{
+    char text[32];
+    size_print(octets, text, sizeof text);
+    if (out)
+        fprintf(out, "  %10s  %s%s\n", text, what, url);
+    return octets;
+}
+
+/* A ring's batches stand in slabs of which a sixteenth may go unused, and begin and end in the middle
+ * of one; one more batch is in the sink's hands. */
+static uint64_t route_memory(const struct endpoint *source, const struct endpoint *sink)
+{
+    uint64_t ring = options_number(&sink->options, "ring");
+    return ring + ring / 15 + 2 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
+}
+
+uint64_t config_ceiling(const struct config *config, FILE *out)
+{
+    uint64_t sum = say(out, PROGRAM_MEMORY, "the program itself", "");
+    uint64_t batch_max = batch_max_of_all(config);
+    for (unsigned i = 0; i < config->source_count; i++) {
+        const struct endpoint *source = &config->sources[i];
+        sum += say(out, batch_builder_overhead() + source->adapter->source->memory(&source->options),
+                   "source ", source->url);
+    }
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const struct endpoint *sink = &config->sinks[i];
+        uint64_t rings = 0;
+        for (unsigned k = 0; k < config->source_count; k++)
+            rings += route_memory(&config->sources[k], sink);
+        sum += say(out, rings, "rings in front of ", sink->url);
+        sum += say(out, ENCODER_MEMORY + sink->adapter->sink->memory(&sink->options, batch_max), "sink ",
+                   sink->url);
+    }
+    return sum;
+}
+
+static void describe_options(const struct options *options, FILE *out)
+{
+    for (unsigned i = 0; i < options->count; i++) {
+        if (options->texts[i])
+            fprintf(out, " %s=%s", options->specs[i]->name, options->texts[i]);
+    }
+    fputc('\n', out);
+}
+
+void config_describe(const struct config *config, FILE *out)
+{
+    fprintf(out, "hop %s\n", config->hop);
+    for (unsigned i = 0; i < config->source_count; i++) {
+        const struct endpoint *source = &config->sources[i];
+        fprintf(out, "source %s\n  %s; a full ring makes it %s\n ", source->url,
+                source->adapter->source_summary,
+                endpoint_blocks_when_full(source) ? "wait" : "drop");
+        describe_options(&source->options, out);
+    }
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const struct endpoint *sink = &config->sinks[i];
+        fprintf(out, "sink %s\n  %s\n ", sink->url, sink->adapter->sink_summary);
+        describe_options(&sink->options, out);
+    }
+    fprintf(out, "routes: every source to every sink, %u in all\n",
+            config->source_count * config->sink_count);
+    fprintf(out, "memory ceiling, and what it is made of:\n");
+    uint64_t ceiling = config_ceiling(config, out);
+    char text[32];
+    size_print(ceiling, text, sizeof text);
+    fprintf(out, "memory ceiling: %s (%" PRIu64 " octets)\n", text, ceiling);
+}
+
+void config_free(struct config *config)
+{
+    for (unsigned i = 0; i < config->source_count; i++)
+        endpoint_free(&config->sources[i]);
+    for (unsigned i = 0; i < config->sink_count; i++)
+        endpoint_free(&config->sinks[i]);
+    free(config->sources);
+    free(config->sinks);
+}

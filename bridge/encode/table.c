@@ -1,0 +1,19 @@
+#include <string.h>
+
+#include "encoder.h"
+
+const char encoder_formats[] = "dnstap|text";
+
+static const struct encoder_ops *const encoders[] = {
+    &text_encoder,
+    NULL,
+};
+
+const struct encoder_ops *encoder_find(const char *format)
+{
+    for (const struct encoder_ops *const *e = encoders; *e; e++) {
+        if (strcmp((*e)->name, format) == 0)
+            return *e;
+    }
+    return NULL;
+}

@@ -1,0 +1,127 @@
+#include "endpoint.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "encode/encoder.h"
+
+const struct option_spec source_common_options[] = {
+    {.name = "when-full", .type = OPTION_CHOICE, .choices = "drop|block",
+     .meaning = "a full ring drops, or makes the source wait (default: block for files, else drop)"},
+    {.name = "max-frame", .type = OPTION_SIZE, .fallback = "1MiB", .min = 512, .max = 64 << 20,
+     .meaning = "the longest message taken"},
+    {0},
+};
+
+const struct option_spec sink_common_options[] = {
+    {.name = "ring", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096,
+     .meaning = "memory for messages that wait for this sink, for each source"},
+    {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
+     .meaning = "what is written (default: by the file's name, else dnstap)"},
+    {0},
+};
+
+static size_t scheme_length(const char *url)
+{
+    size_t len = 0;
+    if (!islower((unsigned char)url[0]))
+        return 0;
+    while (islower((unsigned char)url[len]) || isdigit((unsigned char)url[len]) ||
+           strchr("+-.", url[len] ? url[len] : 'A'))
+        len++;
+    return url[len] == ':' ? len : 0;
+}
+
+static bool goes(const struct adapter *adapter, enum direction direction)
+{
+    return direction == DIRECTION_SOURCE ? adapter->source != NULL : adapter->sink != NULL;
+}
+
+static bool unknown_scheme(const char *url, size_t len, enum direction direction,
+                           struct error *error)
+{
+    char valid[256] = "";
+    size_t used = 0;
+    for (const struct adapter *const *a = adapters; *a; a++) {
+        for (const char *const *s = (*a)->schemes; *s && goes(*a, direction); s++) {
+            if (used < sizeof valid)
+                used += (size_t)snprintf(valid + used, sizeof valid - used, ", %s:", *s);
+        }
+    }
+    return error_set(error, "%s: unknown scheme '%.*s:' for a %s; valid: PATH, -%s", url, (int)len, url,
+                     direction == DIRECTION_SOURCE ? "source" : "sink", valid);
+}
+
+static bool find_adapter(struct endpoint *e, enum direction direction, struct error *error)
+{
+    size_t len = scheme_length(e->url);
+    const char *address = len ? e->url + len + 1 : e->url;
+    e->adapter = len ? adapter_find(e->url, len) : adapter_find("file", 4);
+    if (!e->adapter || !goes(e->adapter, direction))
+        return unknown_scheme(e->url, len, direction, error);
+    if (!*address)
+        return error_set(error, "%s: there is no address; it looks like %s", e->url,
+                         e->adapter->address);
+    e->address = strdup(address);
+    for (const char *const *s = e->adapter->schemes; *s; s++) {
+        if (!len || (strlen(*s) == len && !memcmp(*s, e->url, len))) {
+            e->place.scheme = *s;
+            break;
+        }
+    }
+    return e->address || error_set(error, "out of memory");
+}
+
+/* A sink's format, where it is not given, comes from the look of its address. */
+static bool settle_format(struct endpoint *e, struct error *error)
+{
+    if (options_string(&e->options, "format"))
+        return true;
+    const char *format = NULL;
+    if (e->adapter->sink->format_of)
+        format = e->adapter->sink->format_of(e->address);
+    return options_set(&e->options, "format", format ? format : "dnstap", error);
+}
+
+bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
+                    struct error *error)
+{
+    *e = (struct endpoint){0};
+    size_t len = strcspn(text, "#");
+    const char *options = text[len] == '#' ? text + len + 1 : NULL;
+    e->url = strndup(text, len);
+    if (!e->url)
+        return error_set(error, "out of memory");
+    if (!*e->url)
+        return error_set(error, "'%s' names no place", text);
+    if (!find_adapter(e, direction, error))
+        return false;
+    e->place.url = e->url;
+    e->place.address = e->address;
+    e->place.options = &e->options;
+    bool source = direction == DIRECTION_SOURCE;
+    const struct option_spec *tables[OPTION_TABLES] = {
+        source ? source_common_options : sink_common_options,
+        source ? e->adapter->source_options : e->adapter->sink_options,
+    };
+    if (!options_parse(&e->options, tables, options, error))
+        return error_prefix(error, e->url);
+    return source || settle_format(e, error);
+}
+
+void endpoint_free(struct endpoint *e)
+{
+    options_free(&e->options);
+    free(e->url);
+    free(e->address);
+    *e = (struct endpoint){0};
+}
+
+bool endpoint_blocks_when_full(const struct endpoint *e)
+{
+    if (options_string(&e->options, "when-full"))
+        return options_is(&e->options, "when-full", "block");
+    return e->adapter->source->upstream_keeps;
+}

@@ -1,0 +1,30 @@
+/* Where a hop begins or ends: a URL with its options, understood and checked, nothing opened yet. */
+#ifndef BRIDGE_ENDPOINT_H
+#define BRIDGE_ENDPOINT_H
+
+#include "adapters/adapter.h"
+
+enum direction { DIRECTION_SOURCE, DIRECTION_SINK };
+
+struct endpoint {
+    const struct adapter *adapter;
+    struct place place; /* points into what is below */
+    char *url;          /* without the options */
+    char *address;
+    struct options options;
+};
+
+/* The options that every source, and every sink, has. */
+extern const struct option_spec source_common_options[];
+extern const struct option_spec sink_common_options[];
+
+/* Reads URL#options. False with the error, which names the valid schemes or options. The endpoint must
+ * stay where it is while it is used. Free in either case. */
+bool endpoint_parse(struct endpoint *endpoint, enum direction direction, const char *text,
+                    struct error *error);
+void endpoint_free(struct endpoint *endpoint);
+
+/* A source's choice or default for full rings. */
+bool endpoint_blocks_when_full(const struct endpoint *source);
+
+#endif

@@ -1,0 +1,44 @@
+/* The envelope in which a batch travels over a bus (bus.proto, docs/bus-format.md): the number of its
+ * first message, and the ledgers of the hops that it came through. Plain values; any thread. */
+#ifndef BRIDGE_ENVELOPE_H
+#define BRIDGE_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer.h"
+#include "ledger.h"
+
+enum {
+    HOP_NAME_MAX = 63,
+    ENVELOPE_HOPS = 16,         /* a longer path loses its oldest hops */
+    ENVELOPE_MAX = 16 * 1024,   /* octets; a longer one is refused */
+};
+
+struct hop_ledger {
+    char hop[HOP_NAME_MAX + 1];
+    uint64_t instance;
+    struct tally tally; /* in_flight is not carried: it is what the others leave */
+    uint64_t lost;
+};
+
+struct envelope {
+    uint64_t sequence;
+    uint32_t count;
+    uint32_t epoch;
+    bool shared;
+    bool final;
+    unsigned hops;
+    struct hop_ledger path[ENVELOPE_HOPS]; /* oldest first; the sender last */
+};
+
+/* False where the octets are no envelope, or it names no sender. */
+bool envelope_read(struct envelope *envelope, const uint8_t *data, size_t len);
+
+/* Appends the encoded envelope. A failure marks the buffer. */
+void envelope_write(const struct envelope *envelope, struct buffer *out);
+
+/* Adds a hop at the end of the path. */
+void envelope_add_hop(struct envelope *envelope, const struct hop_ledger *hop);
+
+#endif

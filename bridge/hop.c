@@ -1,0 +1,291 @@
+#include "hop.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "json.h"
+#include "log.h"
+#include "route.h"
+
+struct feed { /* a source at work */
+    const struct endpoint *endpoint;
+    struct source *source;
+    struct intake *intake;
+    pthread_t thread;
+    bool started;
+    _Atomic bool ended;
+    struct bell *changed;
+};
+
+struct exit { /* a sink at work, and what it may ask of us */
+    struct hop *hop;
+    struct outlet *outlet;
+    struct sink_host host;
+};
+
+struct hop {
+    const struct config *config;
+    struct bell *changed;
+    struct feed *feeds;
+    struct exit *exits;
+    unsigned feed_count; /* opened so far */
+    unsigned exit_count;
+    struct timespec started;
+};
+
+static uint64_t lost_in_all(struct hop *hop)
+{
+    uint64_t lost = 0;
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        lost += upstream_lost(intake_upstream(hop->feeds[i].intake));
+    return lost;
+}
+
+static struct tally sum_of(const struct outlet *outlet)
+{
+    struct tally sum = {0};
+    for (unsigned i = 0; i < outlet_route_count(outlet); i++) {
+        struct tally one = outlet_route_tally(outlet, i);
+        tally_add(&sum, &one);
+    }
+    return sum;
+}
+
+/* A sink asks for the account that its envelopes carry. */
+static void exit_ledger(void *arg, struct tally *tally, uint64_t *lost)
+{
+    struct exit *exit = arg;
+    *tally = sum_of(exit->outlet);
+    *lost = lost_in_all(exit->hop);
+}
+
+static bool open_feed(struct hop *hop, const struct endpoint *endpoint, struct error *error)
+{
+    struct feed *feed = &hop->feeds[hop->feed_count];
+    feed->endpoint = endpoint;
+    feed->changed = hop->changed;
+    feed->intake = intake_new(
+        endpoint->url, endpoint_blocks_when_full(endpoint) ? WHEN_FULL_BLOCK : WHEN_FULL_DROP);
+    if (!feed->intake)
+        return error_set(error, "%s: out of memory", endpoint->url);
+    hop->feed_count++;
+    feed->source = endpoint->adapter->source->open(&endpoint->place, error);
+    return feed->source || error_prefix(error, endpoint->url);
+}
+
+static bool open_exit(struct hop *hop, const struct endpoint *endpoint, struct error *error)
+{
+    struct exit *exit = &hop->exits[hop->exit_count];
+    exit->hop = hop;
+    exit->host = (struct sink_host){.hop = hop->config->hop, .ledger = exit_ledger, .arg = exit};
+    exit->outlet = outlet_new(endpoint, &exit->host, error);
+    if (!exit->outlet)
+        return false;
+    hop->exit_count++;
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        struct entrance entrance;
+        struct feed *feed = &hop->feeds[i];
+        if (!outlet_add_route(exit->outlet, feed->endpoint->url, &entrance) ||
+            !intake_add(feed->intake, entrance))
+            return error_set(error, "%s: out of memory for its ring", endpoint->url);
+    }
+    return true;
+}
+
+struct hop *hop_open(const struct config *config, struct bell *changed, struct error *error)
+{
+    struct hop *hop = calloc(1, sizeof *hop);
+    if (hop) {
+        hop->config = config;
+        hop->changed = changed;
+        hop->feeds = calloc(config->source_count, sizeof *hop->feeds);
+        hop->exits = calloc(config->sink_count, sizeof *hop->exits);
+    }
+    if (!hop || !hop->feeds || !hop->exits) {
+        error_set(error, "out of memory");
+        hop_free(hop);
+        return NULL;
+    }
+    bool ok = true;
+    for (unsigned i = 0; ok && i < config->source_count; i++)
+        ok = open_feed(hop, &config->sources[i], error);
+    for (unsigned i = 0; ok && i < config->sink_count; i++)
+        ok = open_exit(hop, &config->sinks[i], error);
+    if (ok)
+        return hop;
+    hop_free(hop);
+    return NULL;
+}
+
+static void *run_feed(void *arg)
+{
+    struct feed *feed = arg;
+    feed->endpoint->adapter->source->run(feed->source, feed->intake);
+    atomic_store(&feed->ended, true);
+    bell_ring(feed->changed);
+    return NULL;
+}
+
+bool hop_start(struct hop *hop, struct error *error)
+{
+    clock_gettime(CLOCK_MONOTONIC, &hop->started);
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!outlet_start(hop->exits[i].outlet, hop->changed, error))
+            return false;
+    }
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        struct feed *feed = &hop->feeds[i];
+        int failed = pthread_create(&feed->thread, NULL, run_feed, feed);
+        if (failed)
+            return error_set(error, "%s: cannot start its thread: %s", feed->endpoint->url,
+                             strerror(failed));
+        feed->started = true;
+    }
+    return true;
+}
+
+void hop_stop_sources(struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        struct feed *feed = &hop->feeds[i];
+        if (feed->source)
+            feed->endpoint->adapter->source->stop(feed->source);
+    }
+}
+
+bool hop_sources_ended(const struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        if (hop->feeds[i].started && !atomic_load(&hop->feeds[i].ended))
+            return false;
+    }
+    return true;
+}
+
+void hop_close_sinks(struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        outlet_close(hop->exits[i].outlet);
+}
+
+bool hop_sinks_ended(const struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!outlet_ended(hop->exits[i].outlet))
+            return false;
+    }
+    return true;
+}
+
+void hop_give_up(struct hop *hop)
+{
+    hop_stop_sources(hop);
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        intake_give_up(hop->feeds[i].intake);
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        outlet_interrupt(hop->exits[i].outlet);
+}
+
+static void free_feed(struct feed *feed)
+{
+    if (feed->started)
+        pthread_join(feed->thread, NULL);
+    if (feed->source)
+        feed->endpoint->adapter->source->free(feed->source);
+}
+
+void hop_free(struct hop *hop)
+{
+    if (!hop)
+        return;
+    if (!hop_sources_ended(hop) || !hop_sinks_ended(hop))
+        hop_give_up(hop);
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        free_feed(&hop->feeds[i]);
+    /* the outlets ask the intakes for what was lost until their threads have ended */
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        outlet_free(hop->exits[i].outlet);
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        intake_free(hop->feeds[i].intake);
+    free(hop->feeds);
+    free(hop->exits);
+    free(hop);
+}
+
+static double seconds_running(const struct hop *hop)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - hop->started.tv_sec) +
+           (double)(now.tv_nsec - hop->started.tv_nsec) / 1e9;
+}
+
+static void print_route(const char *source, const char *sink, const struct tally *t, FILE *out)
+{
+    fprintf(out, "  %s -> %s\n", source, sink);
+    fprintf(out,
+            "  %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
+            " %12" PRIu64 "\n",
+            t->received, t->delivered, t->dropped, t->filtered, t->malformed, t->failed,
+            t->in_flight);
+}
+
+void hop_print_ledger(struct hop *hop, FILE *out)
+{
+    flockfile(out);
+    fprintf(out, "ledger of hop %s after %.1f s\n", hop->config->hop, seconds_running(hop));
+    fprintf(out, "  %12s %12s %12s %12s %12s %12s %12s\n", "received", "= delivered", "+ dropped",
+            "+ filtered", "+ malformed", "+ failed", "+ in flight");
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        const struct outlet *outlet = hop->exits[i].outlet;
+        for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
+            struct tally tally = outlet_route_tally(outlet, k);
+            print_route(outlet_route_source(outlet, k), outlet_sink(outlet), &tally, out);
+        }
+    }
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        upstream_print(intake_upstream(hop->feeds[i].intake), out);
+    fprintf(out, "  lost before this hop: %" PRIu64 "\n", lost_in_all(hop));
+    fflush(out);
+    funlockfile(out);
+}
+
+void hop_json_ledger(struct hop *hop, struct buffer *out)
+{
+    json_open(out, NULL, '{');
+    json_text(out, "hop", hop->config->hop);
+    json_number(out, "seconds", (uint64_t)seconds_running(hop));
+    json_open(out, "routes", '[');
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        const struct outlet *outlet = hop->exits[i].outlet;
+        for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
+            struct tally tally = outlet_route_tally(outlet, k);
+            json_open(out, NULL, '{');
+            json_text(out, "source", outlet_route_source(outlet, k));
+            json_text(out, "sink", outlet_sink(outlet));
+            tally_json(out, &tally);
+            json_close(out, '}');
+        }
+    }
+    json_close(out, ']');
+    json_open(out, "upstream", '[');
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        upstream_json(intake_upstream(hop->feeds[i].intake), out);
+    json_close(out, ']');
+    json_number(out, "lost", lost_in_all(hop));
+    json_close(out, '}');
+    buffer_put_char(out, '\n');
+}
+
+bool hop_is_whole(struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct tally sum = sum_of(hop->exits[i].outlet);
+        if (sum.received != sum.delivered + sum.filtered)
+            return false;
+    }
+    return lost_in_all(hop) == 0;
+}

@@ -1,0 +1,39 @@
+/* A hop: every source joined to every sink by a ring, one thread for each source and each sink.
+ * All calls by the main thread, but hop_ledger's readers, which may be any. */
+#ifndef BRIDGE_HOP_H
+#define BRIDGE_HOP_H
+
+#include "config.h"
+
+struct hop;
+
+/* Opens everything that the configuration names; nothing runs yet. `changed` is rung whenever a source
+ * or sink ends. Both are borrowed. NULL with the error. */
+struct hop *hop_open(const struct config *config, struct bell *changed, struct error *error);
+
+/* Starts the threads. False with the error. */
+bool hop_start(struct hop *hop, struct error *error);
+
+/* Tells the sources to stop. They first hand on what has arrived already. */
+void hop_stop_sources(struct hop *hop);
+
+/* Have all sources ended? Then hop_close_sinks lets the sinks deliver what the rings still hold, and
+ * say goodbye. */
+bool hop_sources_ended(const struct hop *hop);
+void hop_close_sinks(struct hop *hop);
+bool hop_sinks_ended(const struct hop *hop);
+
+/* Ends all waiting: blocked sources drop, sinks leave undelivered what they hold. */
+void hop_give_up(struct hop *hop);
+
+/* Joins all threads and frees everything. */
+void hop_free(struct hop *hop);
+
+/* The ledger as a table for people, and as JSON (docs/ledger.md describes its shape). */
+void hop_print_ledger(struct hop *hop, FILE *out);
+void hop_json_ledger(struct hop *hop, struct buffer *out);
+
+/* Was everything that was received delivered or filtered, and nothing lost? */
+bool hop_is_whole(struct hop *hop);
+
+#endif

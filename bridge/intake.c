@@ -1,0 +1,140 @@
+#include "intake.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+
+struct intake {
+    const char *source;
+    enum when_full when_full;
+    struct batch_builder *builder;
+    struct upstream *upstream;
+    struct entrance *entrances;
+    unsigned count;
+    _Atomic int given_up;
+};
+
+struct intake *intake_new(const char *source, enum when_full when_full)
+{
+    struct intake *intake = calloc(1, sizeof *intake);
+    if (!intake)
+        return NULL;
+    intake->source = source;
+    intake->when_full = when_full;
+    intake->builder = batch_builder_new();
+    intake->upstream = upstream_new(source);
+    if (!intake->builder || !intake->upstream) {
+        intake_free(intake);
+        return NULL;
+    }
+    return intake;
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
+    batch_builder_free(intake->builder);
+    upstream_free(intake->upstream);
+    free(intake->entrances);
+    free(intake);
+}
+
+bool intake_add(struct intake *intake, struct entrance entrance)
+{
+    struct entrance *entrances =
+        realloc(intake->entrances, (intake->count + 1) * sizeof *entrances);
+    if (!entrances)
+        return false;
+    intake->entrances = entrances;
+    entrances[intake->count++] = entrance;
+    return true;
+}
+
+/* Sleeps until the ring takes the batch, or all waiting was ended. */
+static bool wait_and_offer(struct intake *intake, struct ring *ring, struct batch *batch)
+{
+    struct bell *drained = ring_drained(ring);
+    for (;;) {
+        uint32_t seen = bell_listen(drained);
+        if (ring_offer(ring, batch))
+            return true;
+        if (atomic_load(&intake->given_up))
+            return false;
+        bell_wait(drained, seen, -1);
+    }
+}
+
+static void offer_to(struct intake *intake, const struct entrance *entrance, struct batch *batch)
+{
+    static struct log_limit limit;
+    uint32_t count = batch->count; /* once offered, the batch is the consumer's to free */
+    account_received(entrance->account, count);
+    if (ring_offer(entrance->ring, batch))
+        return;
+    if (intake->when_full == WHEN_FULL_BLOCK && wait_and_offer(intake, entrance->ring, batch))
+        return;
+    account_dropped(entrance->account, count);
+    batch_unref(batch);
+    log_limited(&limit, LOG_WARN,
+                "the ring in front of %s is full: messages from %s are dropped (and counted)",
+                entrance->sink, intake->source);
+}
+
+void intake_offer(struct intake *intake, struct batch *batch)
+{
+    /* one reference for each ring, and our own to the end, so that a quick sink cannot free the batch
+     * while another ring is still being offered it */
+    batch_ref(batch, intake->count);
+    for (unsigned i = 0; i < intake->count; i++)
+        offer_to(intake, &intake->entrances[i], batch);
+    batch_unref(batch);
+}
+
+void intake_flush(struct intake *intake)
+{
+    struct batch *batch = batch_builder_seal(intake->builder);
+    if (batch)
+        intake_offer(intake, batch);
+}
+
+uint8_t *intake_space(struct intake *intake, size_t want, size_t *have)
+{
+    uint8_t *space = batch_builder_space(intake->builder, want, have);
+    if (!space) {
+        intake_flush(intake);
+        space = batch_builder_space(intake->builder, want, have);
+    }
+    return space;
+}
+
+void intake_commit(struct intake *intake, size_t len, uint32_t count)
+{
+    batch_builder_commit(intake->builder, len, count);
+}
+
+size_t intake_left(const struct intake *intake)
+{
+    size_t pending = batch_builder_pending(intake->builder);
+    return pending < BATCH_LIMIT ? BATCH_LIMIT - pending : 0;
+}
+
+void intake_refuse(struct intake *intake, uint64_t n)
+{
+    for (unsigned i = 0; i < intake->count; i++) {
+        account_received(intake->entrances[i].account, n);
+        account_refused(intake->entrances[i].account, n);
+    }
+}
+
+struct upstream *intake_upstream(struct intake *intake)
+{
+    return intake->upstream;
+}
+
+void intake_give_up(struct intake *intake)
+{
+    atomic_store(&intake->given_up, 1);
+    for (unsigned i = 0; i < intake->count; i++)
+        bell_ring(ring_drained(intake->entrances[i].ring));
+}

@@ -1,0 +1,61 @@
+/* Where a source puts what arrives: batches are built here and offered to the ring of every route of
+ * the source, at once, by reference. The front-loss rule is kept here: a full ring refuses, the batch
+ * is counted as dropped for that route alone, and the source goes on; or, with when-full=block, the
+ * source waits for room, because its upstream keeps the data anyway.
+ *
+ *     source ── space, commit, flush ──► intake ── offer ──┬─► ring ─► route
+ *                                                          └─► ring ─► route
+ *
+ * All calls are made by the source's one thread, but for intake_give_up (any thread). */
+#ifndef BRIDGE_INTAKE_H
+#define BRIDGE_INTAKE_H
+
+#include "batch.h"
+#include "ledger.h"
+#include "ring.h"
+#include "upstream.h"
+
+struct intake;
+
+enum when_full { WHEN_FULL_DROP, WHEN_FULL_BLOCK };
+
+/* One route's entrance; borrowed, outlives the intake. */
+struct entrance {
+    struct ring *ring;
+    struct account *account;
+    const char *sink; /* its name, for the log */
+};
+
+/* `source` is borrowed and names the source. NULL when memory runs out. */
+struct intake *intake_new(const char *source, enum when_full when_full);
+void intake_free(struct intake *intake);
+
+/* Before the source's thread starts. False when memory runs out. */
+bool intake_add(struct intake *intake, struct entrance entrance);
+
+/* Where to put the next octets: at least `want` (at most SLAB_SPARE + BATCH_LIMIT), `*have` of them,
+ * right behind what was committed. Sends the open batch on where it must. NULL: out of memory. */
+uint8_t *intake_space(struct intake *intake, size_t want, size_t *have);
+
+/* The first `len` octets of the space are `count` whole data frames now. */
+void intake_commit(struct intake *intake, size_t len, uint32_t count);
+
+/* Sends the open batch on, so that what has come is not held back. Call when nothing more is there. */
+void intake_flush(struct intake *intake);
+
+/* Octets that still fit in the open batch. */
+size_t intake_left(const struct intake *intake);
+
+/* Sends a batch on that the source made itself; takes over its reference. */
+void intake_offer(struct intake *intake, struct batch *batch);
+
+/* `n` messages arrived that break a limit or cannot be read: they are received and malformed. */
+void intake_refuse(struct intake *intake, uint64_t n);
+
+/* The record of the hops before this source. */
+struct upstream *intake_upstream(struct intake *intake);
+
+/* Ends all waiting for room, for good: from here on a full ring drops. Any thread. */
+void intake_give_up(struct intake *intake);
+
+#endif

@@ -1,0 +1,206 @@
+/* dnstap-bridge: from the command line to a running hop, and back out in good order. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "hop.h"
+#include "log.h"
+
+enum { EXIT_WHOLE = 0, EXIT_INCOMPLETE = 1, EXIT_NO_START = 2 };
+
+/* The signals of this program are taken by one thread, which turns them into these and rings a bell
+ * that the main thread sleeps beside. */
+struct signals {
+    sigset_t set;
+    struct bell *bell;
+    _Atomic unsigned stops;
+    _Atomic unsigned ledgers;
+};
+
+/* Ends by being cancelled in sigwait. */
+static void *take_signals(void *arg)
+{
+    struct signals *signals = arg;
+    int number;
+    while (sigwait(&signals->set, &number) == 0) {
+        if (number == SIGUSR1)
+            atomic_fetch_add(&signals->ledgers, 1);
+        else if (number != SIGHUP) /* with no files to reopen and no file to read, it changes nothing */
+            atomic_fetch_add(&signals->stops, 1);
+        bell_ring(signals->bell);
+    }
+    return NULL;
+}
+
+static bool signals_init(struct signals *signals, struct bell *bell, pthread_t *thread)
+{
+    *signals = (struct signals){.bell = bell};
+    sigemptyset(&signals->set);
+    sigaddset(&signals->set, SIGINT);
+    sigaddset(&signals->set, SIGTERM);
+    sigaddset(&signals->set, SIGHUP);
+    sigaddset(&signals->set, SIGUSR1);
+    signal(SIGPIPE, SIG_IGN);
+    /* before any other thread, so that all inherit it */
+    pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
+    return pthread_create(thread, NULL, take_signals, signals) == 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Where a run stands on its way out. */
+struct run {
+    const struct config *config;
+    struct hop *hop;
+    struct signals *signals;
+    struct bell *bell;
+    unsigned stops_seen;
+    unsigned ledgers_seen;
+    int64_t deadline; /* of the drain, ms; -1: none, for nobody asked to stop */
+    bool sinks_closed;
+    bool gave_up;
+};
+
+static void heed_signals(struct run *run)
+{
+    unsigned ledgers = atomic_load(&run->signals->ledgers);
+    if (ledgers != run->ledgers_seen)
+        hop_print_ledger(run->hop, stderr);
+    run->ledgers_seen = ledgers;
+
+    unsigned stops = atomic_load(&run->signals->stops);
+    if (stops == run->stops_seen)
+        return;
+    if (run->stops_seen == 0) {
+        log_line(LOG_INFO, "stopping: the sinks have %llu ms to take what is left (a second signal ends it now)",
+                 (unsigned long long)run->config->drain_ms);
+        run->deadline = now_ms() + (int64_t)run->config->drain_ms;
+        hop_stop_sources(run->hop);
+    }
+    if (stops > 1)
+        run->deadline = now_ms();
+    run->stops_seen = stops;
+}
+
+/* Sleeps until something happens, or the drain's time is over. */
+static void wait_for_change(struct run *run, uint32_t seen)
+{
+    int timeout = -1;
+    if (run->deadline >= 0 && !run->gave_up) {
+        int64_t left = run->deadline - now_ms();
+        timeout = left > 0 ? (int)left : 0;
+    }
+    if (timeout != 0)
+        bell_wait(run->bell, seen, timeout);
+    if (run->deadline >= 0 && !run->gave_up && now_ms() >= run->deadline) {
+        run->gave_up = true;
+        hop_give_up(run->hop);
+    }
+}
+
+static void run_to_the_end(struct run *run)
+{
+    for (;;) {
+        uint32_t seen = bell_listen(run->bell);
+        heed_signals(run);
+        if (!run->sinks_closed && hop_sources_ended(run->hop)) {
+            run->sinks_closed = true;
+            hop_close_sinks(run->hop);
+        }
+        if (run->sinks_closed && hop_sinks_ended(run->hop))
+            return;
+        wait_for_change(run, seen);
+    }
+}
+
+/* The file appears whole or not at all. */
+static bool write_ledger(struct hop *hop, const char *path)
+{
+    struct buffer json = {0};
+    char part[4096];
+    snprintf(part, sizeof part, "%s.part", path);
+    hop_json_ledger(hop, &json);
+    FILE *file = fopen(part, "w");
+    bool ok = file && !json.failed && fwrite(json.data, 1, json.len, file) == json.len;
+    if (file)
+        ok = fclose(file) == 0 && ok;
+    ok = ok && rename(part, path) == 0;
+    if (!ok)
+        log_line(LOG_ERROR, "cannot write the ledger to %s: %s", path, strerror(errno));
+    buffer_free(&json);
+    return ok;
+}
+
+static int run_hop(const struct config *config, struct signals *signals, struct bell *bell)
+{
+    struct error error = {{0}};
+    struct hop *hop = hop_open(config, bell, &error);
+    if (!hop || !hop_start(hop, &error)) {
+        fprintf(stderr, "dnstap-bridge: %s\n", error.text);
+        hop_free(hop);
+        return EXIT_NO_START;
+    }
+    log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
+    struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .deadline = -1};
+    run_to_the_end(&run);
+    hop_print_ledger(hop, stderr);
+    bool told = !config->ledger_file || write_ledger(hop, config->ledger_file);
+    int status = hop_is_whole(hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;
+    hop_free(hop);
+    return status;
+}
+
+static int run(const struct config *config)
+{
+    struct bell bell = {0};
+    struct signals signals;
+    pthread_t thread;
+    log_init(config->hop);
+    if (!signals_init(&signals, &bell, &thread)) {
+        fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
+        return EXIT_NO_START;
+    }
+    int status = run_hop(config, &signals, &bell);
+    pthread_cancel(thread);
+    pthread_join(thread, NULL);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct error error = {{0}};
+    int status = EXIT_WHOLE;
+    switch (cli_parse(&config, argc, argv, &error)) {
+    case CLI_RUN:
+        status = run(&config);
+        break;
+    case CLI_CHECK:
+        config_describe(&config, stdout);
+        break;
+    case CLI_HELP:
+        if (cli_help(cli_topic(argc, argv), stdout))
+            break;
+        error_set(&error, "there is no adapter '%s' to help with; see --help", cli_topic(argc, argv));
+        /* fall through */
+    case CLI_MISTAKE:
+        fprintf(stderr, "dnstap-bridge: %s\n", error.text);
+        status = EXIT_NO_START;
+        break;
+    case CLI_VERSION:
+        printf("dnstap-bridge %s\n", VERSION);
+        break;
+    }
+    config_free(&config);
+    return status;
+}

@@ -1,0 +1,221 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit size_units[] = {
+    {"", 1},           {"B", 1},           {"KiB", 1 << 10},  {"MiB", 1 << 20},
+    {"GiB", 1 << 30},  {"K", 1 << 10},     {"M", 1 << 20},    {"G", 1 << 30},
+    {NULL, 0},
+};
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {NULL, 0},
+};
+static const struct unit rate_units[] = {{"", 1}, {"/s", 1}, {NULL, 0}};
+static const struct unit count_units[] = {{"", 1}, {NULL, 0}};
+
+/* How each type of number is written, and an example for who got it wrong. */
+static const struct {
+    const struct unit *units;
+    const char *example;
+} number_kinds[] = {
+    [OPTION_COUNT] = {count_units, "a whole number, such as 10"},
+    [OPTION_SIZE] = {size_units, "a size, such as 512KiB or 64MiB"},
+    [OPTION_DURATION] = {duration_units, "a time, such as 500ms, 5s or 2m"},
+    [OPTION_RATE] = {rate_units, "a rate, such as 1000/s"},
+};
+
+static bool read_number(const char *text, const struct unit *units, uint64_t *value)
+{
+    if (*text < '0' || *text > '9')
+        return false;
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno)
+        return false;
+    for (; units->name; units++) {
+        if (strcmp(end, units->name) == 0)
+            return !__builtin_mul_overflow(number, units->factor, value);
+    }
+    return false;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    for (const char *at = choices; at; at = strchr(at, '|')) {
+        at += *at == '|';
+        size_t here = strcspn(at, "|");
+        if (here == len && memcmp(at, text, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool check_value(const struct option_spec *spec, const char *text, uint64_t *number,
+                        struct error *error)
+{
+    switch (spec->type) {
+    case OPTION_STRING:
+        return *text || error_set(error, "option '%s' is empty", spec->name);
+    case OPTION_FLAG:
+        *number = strcmp(text, "yes") == 0;
+        return is_choice("yes|no", text) ||
+               error_set(error, "option '%s' takes yes or no, not '%s'", spec->name, text);
+    case OPTION_CHOICE:
+        return is_choice(spec->choices, text) ||
+               error_set(error, "option '%s' takes %s, not '%s'", spec->name, spec->choices, text);
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+    case OPTION_DURATION:
+    case OPTION_RATE:
+        break;
+    }
+    if (!read_number(text, number_kinds[spec->type].units, number))
+        return error_set(error, "option '%s' takes %s, not '%s'", spec->name,
+                         number_kinds[spec->type].example, text);
+    if (*number < spec->min || (spec->max && *number > spec->max))
+        return error_set(error, "option '%s' takes %llu to %llu, not '%s'", spec->name,
+                         (unsigned long long)spec->min, (unsigned long long)spec->max, text);
+    return true;
+}
+
+static int find(const struct options *options, const char *name, size_t len)
+{
+    for (unsigned i = 0; i < options->count; i++) {
+        if (strlen(options->specs[i]->name) == len && !memcmp(options->specs[i]->name, name, len))
+            return (int)i;
+    }
+    return -1;
+}
+
+static bool unknown_option(const struct options *options, const char *name, size_t len,
+                           struct error *error)
+{
+    char valid[400] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < options->count && used < sizeof valid; i++)
+        used += (size_t)snprintf(valid + used, sizeof valid - used, "%s%s", i ? ", " : "",
+                                 options->specs[i]->name);
+    return error_set(error, "unknown option '%.*s'; valid here: %s", (int)len, name, valid);
+}
+
+static bool set_option(struct options *options, unsigned i, const char *text, struct error *error)
+{
+    if (!check_value(options->specs[i], text, &options->numbers[i], error))
+        return false;
+    char *copy = strdup(text);
+    if (!copy)
+        return error_set(error, "out of memory");
+    free(options->texts[i]);
+    options->texts[i] = copy;
+    return true;
+}
+
+static bool lay_out(struct options *options, const struct option_spec *spec, struct error *error)
+{
+    for (; spec && spec->name; spec++) {
+        if (options->count == OPTIONS_MAX)
+            return error_set(error, "more than %d options in a table", OPTIONS_MAX);
+        unsigned i = options->count++;
+        options->specs[i] = spec;
+        if (spec->fallback && !set_option(options, i, spec->fallback, error))
+            return false;
+    }
+    return true;
+}
+
+/* One piece between commas: name=value, or a flag's name. */
+static bool read_piece(struct options *options, char *piece, struct error *error)
+{
+    char *equals = strchr(piece, '=');
+    size_t name_len = equals ? (size_t)(equals - piece) : strlen(piece);
+    int i = find(options, piece, name_len);
+    if (i < 0)
+        return unknown_option(options, piece, name_len, error);
+    if (!equals && options->specs[i]->type != OPTION_FLAG)
+        return error_set(error, "option '%s' needs a value: %s=...", piece, piece);
+    return set_option(options, (unsigned)i, equals ? equals + 1 : "yes", error);
+}
+
+bool options_parse(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
+                   const char *text, struct error *error)
+{
+    *options = (struct options){0};
+    for (int t = 0; t < OPTION_TABLES; t++) {
+        if (!lay_out(options, tables[t], error))
+            return false;
+    }
+    char *copy = strdup(text ? text : "");
+    if (!copy)
+        return error_set(error, "out of memory");
+    bool ok = true;
+    char *rest = copy;
+    for (char *piece; ok && (piece = strsep(&rest, ","));) {
+        if (*piece)
+            ok = read_piece(options, piece, error);
+    }
+    free(copy);
+    return ok;
+}
+
+bool options_set(struct options *options, const char *name, const char *text, struct error *error)
+{
+    int i = find(options, name, strlen(name));
+    if (i < 0)
+        return unknown_option(options, name, strlen(name), error);
+    return set_option(options, (unsigned)i, text, error);
+}
+
+void options_free(struct options *options)
+{
+    for (unsigned i = 0; i < options->count; i++)
+        free(options->texts[i]);
+    *options = (struct options){0};
+}
+
+const char *options_string(const struct options *options, const char *name)
+{
+    int i = find(options, name, strlen(name));
+    return i < 0 ? NULL : options->texts[i];
+}
+
+uint64_t options_number(const struct options *options, const char *name)
+{
+    int i = find(options, name, strlen(name));
+    return i < 0 ? 0 : options->numbers[i];
+}
+
+bool options_flag(const struct options *options, const char *name)
+{
+    return options_number(options, name) != 0;
+}
+
+bool options_is(const struct options *options, const char *name, const char *value)
+{
+    const char *text = options_string(options, name);
+    return text && strcmp(text, value) == 0;
+}
+
+void size_print(uint64_t octets, char *out, unsigned room)
+{
+    static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    unsigned unit = 0;
+    uint64_t scale = 1;
+    while (unit < 4 && octets / scale >= 1024) {
+        scale *= 1024;
+        unit++;
+    }
+    if (octets % scale == 0)
+        snprintf(out, room, "%llu%s", (unsigned long long)(octets / scale), names[unit]);
+    else
+        snprintf(out, room, "%.1f%s", (double)octets / (double)scale, names[unit]);
+}

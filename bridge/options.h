@@ -1,0 +1,60 @@
+/* The options of adapters: one table per adapter and direction, from which parsing, checking, help
+ * and documentation all come. Written behind a URL's '#' as name=value,name=value; a flag stands
+ * alone. Plain data, made before threads start, then only read. */
+#ifndef BRIDGE_OPTIONS_H
+#define BRIDGE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer.h"
+#include "error.h"
+
+enum option_type {
+    OPTION_FLAG,     /* its name alone, or =yes / =no */
+    OPTION_STRING,
+    OPTION_CHOICE,   /* one of `choices` */
+    OPTION_COUNT,    /* a whole number */
+    OPTION_SIZE,     /* octets: 512, 64KiB, 256MiB, 1GiB */
+    OPTION_DURATION, /* milliseconds from 250ms, 5s, 2m, 1h */
+    OPTION_RATE,     /* per second: 1000/s */
+};
+
+struct option_spec {
+    const char *name; /* NULL ends a table */
+    enum option_type type;
+    const char *fallback; /* the default, as one would write it; NULL: unset */
+    const char *choices;  /* for OPTION_CHOICE, separated by '|' */
+    uint64_t min, max;    /* for numbers; max 0: no bound */
+    const char *meaning;  /* one line for help and documentation */
+};
+
+enum { OPTIONS_MAX = 48, OPTION_TABLES = 2 };
+
+/* The values for up to two tables: what is common to all, and the adapter's own. */
+struct options {
+    const struct option_spec *specs[OPTIONS_MAX];
+    char *texts[OPTIONS_MAX]; /* owned; NULL where unset */
+    uint64_t numbers[OPTIONS_MAX];
+    unsigned count;
+};
+
+/* Lays out the tables with their defaults, then reads `text` (NULL or "" for none). On a mistake,
+ * false, and the error names the option or value and the valid ones. Free in either case. */
+bool options_parse(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
+                   const char *text, struct error *error);
+void options_free(struct options *options);
+
+/* Sets one option that is in the tables, as if it had been written. */
+bool options_set(struct options *options, const char *name, const char *text, struct error *error);
+
+/* The value of an option that is in the tables: NULL, 0 or false where it is unset. */
+const char *options_string(const struct options *options, const char *name);
+uint64_t options_number(const struct options *options, const char *name);
+bool options_flag(const struct options *options, const char *name);
+bool options_is(const struct options *options, const char *name, const char *value);
+
+/* Octets as a person writes them: 64MiB, 1.5MiB, 700. */
+void size_print(uint64_t octets, char *out, unsigned room);
+
+#endif

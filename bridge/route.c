@@ -1,0 +1,239 @@
+#include "route.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "encode/encoder.h"
+
+enum {
+    CHUNK_RECORDS = 1024,     /* records, or */
+    CHUNK_OCTETS = 64 * 1024, /* octets, after which encoded records are written */
+};
+
+struct route {
+    const char *source;
+    struct ring *ring;
+    struct account account;
+};
+
+struct outlet {
+    const struct endpoint *endpoint;
+    const struct sink_ops *ops;
+    struct sink *sink;
+    const struct encoder_ops *encoder_ops; /* NULL: messages go as they are */
+    struct encoder *encoder;
+    struct buffer records;
+    uint32_t ends[CHUNK_RECORDS];
+
+    struct route **routes;
+    unsigned count;
+    struct bell filled; /* rung by all rings */
+
+    pthread_t thread;
+    bool started;
+    struct bell *ended_bell;
+    _Atomic bool closing;
+    _Atomic bool interrupted;
+    _Atomic bool ended;
+};
+
+struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
+                          struct error *error)
+{
+    struct outlet *o = calloc(1, sizeof *o);
+    if (!o) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    o->endpoint = endpoint;
+    o->ops = endpoint->adapter->sink;
+    o->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
+    if (o->encoder_ops && !(o->encoder = o->encoder_ops->new()))
+        error_set(error, "out of memory for the encoder");
+    else if ((o->sink = o->ops->open(&endpoint->place, host, error)))
+        return o;
+    error_prefix(error, endpoint->url);
+    outlet_free(o);
+    return NULL;
+}
+
+bool outlet_add_route(struct outlet *o, const char *source, struct entrance *entrance)
+{
+    struct route **routes = realloc(o->routes, (o->count + 1) * sizeof *routes);
+    if (!routes)
+        return false;
+    o->routes = routes;
+    struct route *route = aligned_alloc(_Alignof(struct route), sizeof *route);
+    if (!route)
+        return false;
+    *route = (struct route){.source = source};
+    route->ring = ring_new(options_number(&o->endpoint->options, "ring"), &o->filled);
+    if (!route->ring) {
+        free(route);
+        return false;
+    }
+    routes[o->count++] = route;
+    *entrance = (struct entrance){
+        .ring = route->ring, .account = &route->account, .sink = o->endpoint->url};
+    return true;
+}
+
+static void write_frames(struct outlet *o, struct route *route, struct batch *batch)
+{
+    struct parcel parcel = {
+        .batch = batch,
+        .data = batch->data,
+        .len = batch->len,
+        .count = batch->count,
+        .account = &route->account,
+    };
+    o->ops->write(o->sink, &parcel);
+}
+
+static void write_chunk(struct outlet *o, struct route *route, struct batch *batch, uint32_t count)
+{
+    struct parcel parcel = {
+        .batch = batch,
+        .data = o->records.data,
+        .len = o->records.len,
+        .ends = o->ends,
+        .count = count,
+        .account = &route->account,
+    };
+    if (count > 0)
+        o->ops->write(o->sink, &parcel);
+    buffer_clear(&o->records);
+}
+
+static void encode_and_write(struct outlet *o, struct route *route, struct batch *batch)
+{
+    struct reader r = reader_over(batch->data, batch->len);
+    struct frame frame;
+    uint32_t count = 0;
+    while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
+        switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
+        case ENCODE_OK:
+            o->ends[count++] = (uint32_t)o->records.len;
+            break;
+        case ENCODE_MALFORMED:
+            account_settle(&route->account, OUTCOME_MALFORMED, 1);
+            break;
+        case ENCODE_FAILED:
+            account_settle(&route->account, OUTCOME_FAILED, 1);
+            break;
+        }
+        if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
+            write_chunk(o, route, batch, count);
+            count = 0;
+        }
+    }
+    write_chunk(o, route, batch, count);
+}
+
+/* One batch from each ring in turn, so that no source starves another. False: all are empty. */
+static bool serve_rings(struct outlet *o)
+{
+    bool any = false;
+    for (unsigned i = 0; i < o->count; i++) {
+        struct batch *batch = ring_take(o->routes[i]->ring);
+        if (!batch)
+            continue;
+        any = true;
+        if (o->encoder_ops)
+            encode_and_write(o, o->routes[i], batch);
+        else
+            write_frames(o, o->routes[i], batch);
+        batch_unref(batch);
+    }
+    return any;
+}
+
+static void *run(void *arg)
+{
+    struct outlet *o = arg;
+    while (!atomic_load(&o->interrupted)) {
+        uint32_t seen = bell_listen(&o->filled);
+        /* asked before the rings are: what came before the closing is seen */
+        bool closing = atomic_load(&o->closing);
+        if (serve_rings(o))
+            continue;
+        if (closing)
+            break;
+        if (o->ops->idle)
+            o->ops->idle(o->sink);
+        bell_wait(&o->filled, seen, -1);
+    }
+    if (o->ops->finish)
+        o->ops->finish(o->sink);
+    atomic_store(&o->ended, true);
+    bell_ring(o->ended_bell);
+    return NULL;
+}
+
+bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
+{
+    o->ended_bell = ended;
+    int failed = pthread_create(&o->thread, NULL, run, o);
+    if (failed)
+        return error_set(error, "%s: cannot start its thread: %s", o->endpoint->url, strerror(failed));
+    o->started = true;
+    return true;
+}
+
+void outlet_close(struct outlet *o)
+{
+    atomic_store(&o->closing, true);
+    bell_ring(&o->filled);
+}
+
+void outlet_interrupt(struct outlet *o)
+{
+    atomic_store(&o->interrupted, true);
+    o->ops->interrupt(o->sink);
+    bell_ring(&o->filled);
+}
+
+bool outlet_ended(const struct outlet *o)
+{
+    return !o->started || atomic_load(&o->ended);
+}
+
+void outlet_free(struct outlet *o)
+{
+    if (!o)
+        return;
+    if (o->started)
+        pthread_join(o->thread, NULL);
+    if (o->sink)
+        o->ops->free(o->sink);
+    if (o->encoder)
+        o->encoder_ops->free(o->encoder);
+    for (unsigned i = 0; i < o->count; i++) {
+        ring_free(o->routes[i]->ring);
+        free(o->routes[i]);
+    }
+    free(o->routes);
+    buffer_free(&o->records);
+    free(o);
+}
+
+unsigned outlet_route_count(const struct outlet *o)
+{
+    return o->count;
+}
+
+const char *outlet_route_source(const struct outlet *o, unsigned i)
+{
+    return o->routes[i]->source;
+}
+
+const char *outlet_sink(const struct outlet *o)
+{
+    return o->endpoint->url;
+}
+
+struct tally outlet_route_tally(const struct outlet *o, unsigned i)
+{
+    return account_read(&o->routes[i]->account);
+}

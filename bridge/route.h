@@ -1,0 +1,45 @@
+/* The way from the rings to a sink: one thread per sink takes batches from the rings in front of it,
+ * has them encoded, and writes them to the sink. This thread may block as long as its sink likes: the
+ * rings stand before it.
+ *
+ *     ring (source 1) ──┐
+ *     ring (source 2) ──┴─► encoder ─► sink         each ring with its account: a route
+ */
+#ifndef BRIDGE_ROUTE_H
+#define BRIDGE_ROUTE_H
+
+#include "endpoint.h"
+#include "intake.h"
+
+struct outlet;
+
+/* Opens the sink. `endpoint` and `host` are borrowed. NULL with the error. Main thread, like all calls
+ * here but those that say otherwise. */
+struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
+                          struct error *error);
+
+/* Adds the route from a source: its ring and account. Before outlet_start. False: out of memory. */
+bool outlet_add_route(struct outlet *outlet, const char *source, struct entrance *entrance);
+
+/* Starts the thread; when it has ended, `ended` is rung. False with the error. */
+bool outlet_start(struct outlet *outlet, struct bell *ended, struct error *error);
+
+/* Nothing more will be put into the rings: deliver what is inside, say goodbye to the peer, end. */
+void outlet_close(struct outlet *outlet);
+
+/* Ends all waiting: what is not delivered by now stays in flight. */
+void outlet_interrupt(struct outlet *outlet);
+
+/* Has the thread ended? */
+bool outlet_ended(const struct outlet *outlet);
+
+/* Joins the thread (which must be ending) and frees everything. */
+void outlet_free(struct outlet *outlet);
+
+/* The routes. Any thread. */
+unsigned outlet_route_count(const struct outlet *outlet);
+const char *outlet_route_source(const struct outlet *outlet, unsigned i);
+const char *outlet_sink(const struct outlet *outlet);
+struct tally outlet_route_tally(const struct outlet *outlet, unsigned i);
+
+#endif

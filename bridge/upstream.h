@@ -1,0 +1,30 @@
+/* What one source knows of the hops before it, from the envelopes: per sender (a link) the numbers
+ * that came and that did not, and the last ledger of every hop on the way. The source's thread notes,
+ * any thread reads; a lock is taken once per batch. */
+#ifndef BRIDGE_UPSTREAM_H
+#define BRIDGE_UPSTREAM_H
+
+#include <stdio.h>
+
+#include "envelope.h"
+
+struct upstream;
+
+/* `source` is borrowed and names the source in logs and ledgers. NULL when memory runs out. */
+struct upstream *upstream_new(const char *source);
+void upstream_free(struct upstream *upstream);
+
+/* A batch arrived in this envelope. Logs where a sender is joined, loses or ends. */
+void upstream_note(struct upstream *upstream, const struct envelope *envelope);
+
+/* Messages that never arrived, over all links of this source. */
+uint64_t upstream_lost(struct upstream *upstream);
+
+/* Appends one JSON object per link to the open array; prints one block of the table per link. */
+void upstream_json(struct upstream *upstream, struct buffer *out);
+void upstream_print(struct upstream *upstream, FILE *out);
+
+/* The fields of a tally, in the ledger's order. */
+void tally_json(struct buffer *out, const struct tally *tally);
+
+#endif
