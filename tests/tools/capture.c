@@ -5,7 +5,7 @@
 
 enum { CHUNK = 1 << 16 };
 
-bool stream_load(const char *path, struct buffer *into)
+bool capture_load(const char *path, struct buffer *into)
 {
     gzFile file = gzopen(path, "rb");
     int got = -1;
@@ -21,7 +21,7 @@ bool stream_load(const char *path, struct buffer *into)
     return got == 0;
 }
 
-bool stream_next(struct reader *r, struct frame *frame)
+bool capture_next(struct reader *r, struct frame *frame)
 {
     while (reader_left(r) > 0 && !r->bad) {
         frame->len = reader_be32(r);

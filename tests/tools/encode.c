@@ -33,7 +33,7 @@ static void encode(const struct encoder_ops *ops, struct encoder *encoder, struc
     unsigned long messages = 0, malformed = 0;
     clock_t begin = clock();
 
-    while (stream_next(&r, &frame)) {
+    while (capture_next(&r, &frame)) {
         messages++;
         if (ops->message(encoder, frame, &out) != ENCODE_OK)
             malformed++;
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     }
     struct buffer stream = {0};
     struct encoder *encoder = ops->new();
-    bool loaded = encoder && stream_load(argv[2], &stream);
+    bool loaded = encoder && capture_load(argv[2], &stream);
     if (loaded)
         encode(ops, encoder, &stream);
     if (encoder)

@@ -185,7 +185,7 @@ static void load(struct buffer *stream, const char *corpus)
 {
     char path[256];
     snprintf(path, sizeof path, TEST_DATA "/%s.fstrm.gz", corpus);
-    assert_true(stream_load(path, stream));
+    assert_true(capture_load(path, stream));
 }
 
 static void reads_what_servers_write(void **state)
@@ -197,7 +197,7 @@ static void reads_what_servers_write(void **state)
         unsigned messages = 0;
         load(&stream, corpora[i]);
         struct reader r = reader_over(stream.data, stream.len);
-        for (; stream_next(&r, &frame); messages++)
+        for (; capture_next(&r, &frame); messages++)
             assert_true(compare(frame));
         assert_false(r.bad);
         assert_true(messages > 100);
@@ -274,7 +274,7 @@ static void survives_damage(void **state)
         struct frame frame;
         load(&stream, corpora[i]);
         struct reader r = reader_over(stream.data, stream.len);
-        for (int n = 0; n < 800 && stream_next(&r, &frame); n++)
+        for (int n = 0; n < 800 && capture_next(&r, &frame); n++)
             damage(frame, &noise, DAMAGED / 2 / 800 / CORPORA + 1, &accepted);
         buffer_free(&stream);
     }
