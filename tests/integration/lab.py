@@ -130,8 +130,8 @@ def receive_control(sock):
 def connect(address):
     kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     sock = socket.socket(kind)
-    sock.settimeout(PATIENCE)
     sock.connect(address)
+    sock.settimeout(PATIENCE)
     return sock
 
 
@@ -450,7 +450,7 @@ class Case(unittest.TestCase):
 
 def main():
     """Runs the file's tests; ctest learns of a skip when every test was skipped."""
-    program = unittest.main(exit=False, verbosity=2)
+    program = unittest.main(exit=False, verbosity=2, warnings="ignore")
     result = program.result
     for test, why in result.skipped:
         print(f"SKIPPED: {test}: {why}")
