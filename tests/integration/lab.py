@@ -434,8 +434,13 @@ class Case(unittest.TestCase):
 
     def bridge(self, *args, **kwargs):
         bridge = Bridge(self.folder, *args, **kwargs)
+        self.addCleanup(self.check_sanitizers, bridge)
         self.addCleanup(bridge.kill)
         return bridge
+
+    def check_sanitizers(self, bridge):
+        report = re.search(r"^.*(Sanitizer|runtime error)", bridge.log(), re.M)
+        self.assertIsNone(report, bridge.log()[-8000:])
 
     def receiver(self, address, **kwargs):
         receiver = Receiver(address, **kwargs)
