@@ -1,7 +1,9 @@
 """What the command line says: help, mistakes, exit codes."""
 
 import os
+import re
 import socket
+import subprocess
 
 import lab
 
@@ -82,6 +84,23 @@ class Help(lab.Case):
             self.assertEqual(code, 0)
             self.assertIn(b"ring=", out)
         self.assertEqual(lab.run_bridge("--help", "pigeon")[0], 2)
+
+    def test_the_adapters_page_is_what_the_help_says(self):
+        page = lab.read_file(os.path.join(lab.ROOT, "docs/adapters.md")).decode()
+        for scheme in ("file", "unix", "nng+tcp"):
+            text = lab.run_bridge("--help", scheme)[1].decode().rstrip()
+            self.assertIn("".join("    " + line + "\n" if line else "\n" for line in text.split("\n")), page,
+                          "run scripts/adapters-page and look at what changed")
+
+    def test_the_manual_is_well_formed_and_knows_every_option(self):
+        lab.need("mandoc")
+        page = os.path.join(lab.ROOT, "docs/dnstap-bridge.1")
+        lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
+        self.assertEqual(lint.stdout, "")
+        text = subprocess.run(["mandoc", "-T", "ascii", page], capture_output=True).stdout.decode()
+        text = re.sub(".\b", "", text)
+        for option in re.findall(r"^  (--[a-z-]+)", lab.run_bridge("--help")[1].decode(), re.M):
+            self.assertIn(option, text)
 
     def test_version(self):
         code, out, _ = lab.run_bridge("--version")

@@ -19,6 +19,7 @@ import unittest
 
 BRIDGE = os.environ.get("DNSTAP_BRIDGE", "build/debug/bridge/dnstap-bridge")
 DATA = os.environ.get("TEST_DATA", "tests/data")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 CORPORA = ("bind", "dnsdist", "knot", "nsd", "recursor", "unbound")
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5

@@ -239,8 +239,8 @@ class PubSub(lab.Case):
     def test_two_subscribers_get_everything_each(self):
         url = push_url(self, "tcp")
         tap = self.path("tap")
-        near = self.bridge("--from", "unix:" + tap, "--to", url + "#socket=pub", hop="near").ready()
-        subs = [self.bridge("--from", url + "#socket=sub", "--to", self.path(f"out{i}"), hop=f"far{i}")
+        near = self.bridge("--from", "unix:" + tap, "--to", url + "#socket=pub,buffer=8192", hop="near").ready()
+        subs = [self.bridge("--from", url + "#socket=sub,buffer=8192", "--to", self.path(f"out{i}"), hop=f"far{i}")
                 for i in range(2)]
         near.wait_log("connected", 2)
         feeder = Feeder(tap)
@@ -261,12 +261,12 @@ class PubSub(lab.Case):
 
     def test_a_late_subscriber_judges_nothing_before_it(self):
         url, tap = push_url(self, "tcp"), self.path("tap")
-        near = self.bridge("--from", "unix:" + tap, "--to", url + "#socket=pub", hop="near").ready()
-        early = self.bridge("--from", url + "#socket=sub", "--to", self.path("early"), hop="early")
+        near = self.bridge("--from", "unix:" + tap, "--to", url + "#socket=pub,buffer=8192", hop="near").ready()
+        early = self.bridge("--from", url + "#socket=sub,buffer=8192", "--to", self.path("early"), hop="early")
         near.wait_log("connected")
         feeder = Feeder(tap)
         time.sleep(0.3)
-        late = self.bridge("--from", url + "#socket=sub", "--to", self.path("late"), hop="late")
+        late = self.bridge("--from", url + "#socket=sub,buffer=8192", "--to", self.path("late"), hop="late")
         joined = int(late.wait_log(r"joined hop near .* at sequence (\d+)")[0])
         time.sleep(0.3)
         sent = feeder.stop()
