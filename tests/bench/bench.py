@@ -196,9 +196,13 @@ class Bench:
                   for name, rows in results.items()}
         for name, m in median.items():
             print(f"| {name} | {m['rate']:,.0f} | {m['rate'] / median[base]['rate']:.0%} | {m['cpu']:.2f} | "
-                  f"{m['peak'] / 2**20:.0f} MiB | {m['lost']:,.0f} |")
+                  f"{memory(m['peak'])} | {m['lost']:,.0f} |")
         print()
         sys.stdout.flush()
+
+
+def memory(octets):
+    return f"{octets / 2**20:.0f} MiB" if octets else "gone before it was asked"
 
 
 def delivered(log):
