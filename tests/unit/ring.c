@@ -51,13 +51,33 @@ static void nap_sometimes(const struct traffic *t, unsigned long i)
         usleep(50);
 }
 
+/* Looks a few times before it sleeps, so that most operations meet the other side at work. */
+static struct batch *take(struct traffic *t)
+{
+    for (int look = 0; look < 200; look++) {
+        struct batch *batch = ring_take(t->ring);
+        if (batch)
+            return batch;
+    }
+    return NULL;
+}
+
+static bool offer(struct traffic *t, struct batch *batch)
+{
+    for (int look = 0; look < 200; look++) {
+        if (ring_offer(t->ring, batch))
+            return true;
+    }
+    return false;
+}
+
 static void *consume(void *arg)
 {
     struct traffic *t = arg;
     unsigned long wrong = 0;
     for (unsigned long i = 0; i < (t->nap ? OPERATIONS / 1000 : OPERATIONS);) {
         uint32_t seen = bell_listen(&t->filled);
-        struct batch *batch = ring_take(t->ring);
+        struct batch *batch = take(t);
         if (!batch) {
             bell_wait(&t->filled, seen, -1);
             continue;
@@ -92,7 +112,7 @@ static void run_traffic(int nap)
     for (unsigned long i = 0; i < (nap ? OPERATIONS / 1000 : OPERATIONS); i++) {
         for (;;) {
             uint32_t seen = bell_listen(ring_drained(t.ring));
-            if (ring_offer(t.ring, &t.batches[i % KINDS]))
+            if (offer(&t, &t.batches[i % KINDS]))
                 break;
             bell_wait(ring_drained(t.ring), seen, -1);
         }
