@@ -1273,19 +1273,30 @@ static void sender_lose(struct tap *tap, const char *why, size_t torn)
         sender_log(tap, why);
 }
 
-/* Waits before the next attempt to connect, longer each time. */
+static bool sender_drained(const struct tap *tap)
+{
+    for (const struct tap_lane *lane = lanes_first(tap); lane; lane = lane->next)
+        if (lane_used(lane) > 0)
+            return false;
+    return true;
+}
+
+static bool sender_done(const struct tap *tap)
+{
+    return wait_closing(&tap->wait) && (wait_over(&tap->wait, now_ms()) || sender_drained(tap));
+}
+
+/* Waits before the next attempt to connect, longer each time; shorter while the tap closes. */
 static void sender_pause(struct tap *tap)
 {
     unsigned pause = tap->pause_ms;
-    if (wait_closing(&tap->wait) && pause > CLOSING_PAUSE_MS)
-        pause = CLOSING_PAUSE_MS;
-    struct pollfd wake = {.fd = tap->wait.wake[0], .events = POLLIN};
-    if (wait_closing(&tap->wait))
-        tap_wait(&tap->wait, -1, 0, (int)pause);
-    else
-        poll(&wake, 1, (int)pause); /* ends when the tap closes: then it is tried once more */
     tap->pause_ms = pause > tap->options.reconnect_max_ms / 2 ? tap->options.reconnect_max_ms
                                                               : pause * 2;
+    struct pollfd wake = {.fd = tap->wait.wake[0], .events = POLLIN};
+    if (!wait_closing(&tap->wait))
+        poll(&wake, 1, (int)pause); /* ends when the tap closes: then it is tried once more */
+    else if (!sender_done(tap))
+        tap_wait(&tap->wait, -1, 0, (int)size_min(pause, CLOSING_PAUSE_MS));
 }
 
 static void sender_connect(struct tap *tap)
@@ -1376,22 +1387,10 @@ static void sender_rest(struct tap *tap)
     }
 }
 
-static bool sender_drained(const struct tap *tap)
-{
-    for (const struct tap_lane *lane = lanes_first(tap); lane; lane = lane->next)
-        if (lane_used(lane) > 0)
-            return false;
-    return true;
-}
-
-static bool sender_done(const struct tap *tap)
-{
-    return wait_closing(&tap->wait) && (wait_over(&tap->wait, now_ms()) || sender_drained(tap));
-}
-
 static void *sender_run(void *arg)
 {
     struct tap *tap = arg;
+    sender_connect(tap); /* even when the tap closes already: a file has its START and STOP */
     while (!sender_done(tap)) {
         if (!sender_connected(tap)) {
             sender_connect(tap);
