@@ -221,30 +221,49 @@ static struct tap_lane *lane_new(size_t capacity)
  *
  * Protocol Buffers by hand, in the order of the field numbers, so that the octets are those that
  * every library makes. Each put_ function returns where the next field goes. `out` NULL means: only
- * measure; so one list of fields serves both passes, and the compiler makes two functions of it. Sums
- * are 64 bits wide, so that no length that a caller can pass makes them overflow. */
+ * measure; so one list of fields serves both passes, and where everything is inlined the compiler makes
+ * two passes of it that do not ask. Sums are 64 bits wide, so that no length that a caller can pass
+ * makes them overflow. */
+
+#ifdef __GNUC__
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE inline
+#endif
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
-static inline uint64_t put_varint(uint8_t *out, uint64_t at, uint64_t value)
+static ALWAYS_INLINE uint64_t varint_size(uint64_t value)
 {
+#ifdef __GNUC__
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    return (bits * 9 + 64) / 64; /* ceil(bits / 7), for 1 to 64 */
+#else
+    uint64_t size = 1;
+    while (value >>= 7)
+        size++;
+    return size;
+#endif
+}
+
+static ALWAYS_INLINE uint64_t put_varint(uint8_t *out, uint64_t at, uint64_t value)
+{
+    if (!out)
+        return at + varint_size(value);
     while (value >= 0x80) {
-        if (out)
-            out[at] = (uint8_t)(value | 0x80);
-        at++;
+        out[at++] = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    if (out)
-        out[at] = (uint8_t)value;
+    out[at] = (uint8_t)value;
     return at + 1;
 }
 
-static inline uint64_t put_tag(uint8_t *out, uint64_t at, unsigned field, unsigned wire)
+static ALWAYS_INLINE uint64_t put_tag(uint8_t *out, uint64_t at, unsigned field, unsigned wire)
 {
     return put_varint(out, at, field << 3 | wire);
 }
 
-static inline uint64_t put_number(uint8_t *out, uint64_t at, unsigned field, uint64_t value)
+static ALWAYS_INLINE uint64_t put_number(uint8_t *out, uint64_t at, unsigned field, uint64_t value)
 {
     if (value == 0)
         return at;
@@ -252,7 +271,7 @@ static inline uint64_t put_number(uint8_t *out, uint64_t at, unsigned field, uin
     return put_varint(out, at, value);
 }
 
-static inline uint64_t put_fixed32(uint8_t *out, uint64_t at, unsigned field, uint32_t value)
+static ALWAYS_INLINE uint64_t put_fixed32(uint8_t *out, uint64_t at, unsigned field, uint32_t value)
 {
     at = put_tag(out, at, field, WIRE_FIXED32);
     if (out) {
@@ -264,7 +283,7 @@ static inline uint64_t put_fixed32(uint8_t *out, uint64_t at, unsigned field, ui
     return at + 4;
 }
 
-static inline uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
+static ALWAYS_INLINE uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
 {
     if (!bytes.data)
         return at;
@@ -276,7 +295,7 @@ static inline uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned field, stru
 }
 
 /* An address is 4 or 16 octets: sizes that the compiler copies without a call. */
-static inline uint64_t put_address(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
+static ALWAYS_INLINE uint64_t put_address(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
 {
     if (bytes.len != 4 && bytes.len != 16)
         return put_bytes(out, at, field, bytes);
@@ -292,7 +311,7 @@ static inline uint64_t put_address(uint8_t *out, uint64_t at, unsigned field, st
 }
 
 /* Seconds in `field`, nanoseconds in the one after it. */
-static inline uint64_t put_time(uint8_t *out, uint64_t at, unsigned field, struct timespec time)
+static ALWAYS_INLINE uint64_t put_time(uint8_t *out, uint64_t at, unsigned field, struct timespec time)
 {
     if (time.tv_sec == 0 && time.tv_nsec == 0)
         return at;
@@ -301,7 +320,7 @@ static inline uint64_t put_time(uint8_t *out, uint64_t at, unsigned field, struc
     return put_fixed32(out, at, field + 1, (uint32_t)time.tv_nsec);
 }
 
-static inline uint64_t put_policy_fields(uint8_t *out, uint64_t at, const struct tap_policy *p)
+static ALWAYS_INLINE uint64_t put_policy_fields(uint8_t *out, uint64_t at, const struct tap_policy *p)
 {
     at = put_bytes(out, at, 1, p->type);
     at = put_bytes(out, at, 2, p->rule);
@@ -317,7 +336,7 @@ static uint64_t put_policy(uint8_t *out, uint64_t at, unsigned field, const stru
     return put_policy_fields(out, at, p);
 }
 
-static inline uint64_t put_message_fields(uint8_t *out, uint64_t at, const struct tap_message *m)
+static ALWAYS_INLINE uint64_t put_message_fields(uint8_t *out, uint64_t at, const struct tap_message *m)
 {
     at = put_number(out, at, 1, m->type);
     at = put_number(out, at, 2, m->family);
@@ -336,7 +355,7 @@ static inline uint64_t put_message_fields(uint8_t *out, uint64_t at, const struc
     return put_number(out, at, 16, m->http);
 }
 
-static inline uint64_t put_event_fields(uint8_t *out, uint64_t at, const struct tap_event *e)
+static ALWAYS_INLINE uint64_t put_event_fields(uint8_t *out, uint64_t at, const struct tap_event *e)
 {
     at = put_number(out, at, 1, e->type);
     at = put_number(out, at, 2, e->id);

@@ -1,7 +1,6 @@
 #include "tap_collector.h"
 
 #include "dnstap.pb-c.h"
-#include "reader.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
@@ -18,6 +17,12 @@
 
 enum { ACCEPT = 1, START, STOP, READY, FINISH };
 
+static void store_be32(uint8_t *p, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
 static char directory[64];
 
 const char *test_dir(void)
@@ -32,7 +37,7 @@ const char *test_dir(void)
 
 const char *test_path(const char *name)
 {
-    static char paths[4][128];
+    static char paths[4][384];
     static unsigned next;
     char *path = paths[next++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", test_dir(), name);

@@ -47,6 +47,11 @@ struct tap_lane;
 bool numbered_emit(struct tap_lane *lane, uint32_t number, uint32_t len);
 bool numbered_check(const uint8_t *data, size_t len, uint32_t *number);
 
+static inline uint32_t load_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 int64_t test_now_ms(void);
 void test_sleep_ms(unsigned ms);
 

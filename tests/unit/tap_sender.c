@@ -1,7 +1,6 @@
 /* The tap as a server sees it, against collectors that are well, down, stalled, rude or killed. */
 #include "tap.h"
 
-#include "reader.h"
 #include "tap_collector.h"
 
 #include <dirent.h>
