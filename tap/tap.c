@@ -63,8 +63,11 @@ static size_t size_min(size_t a, size_t b)
  * that is enough to keep them apart: let a lap end at e >= capacity, the tail be at t in it and the
  * head at h in the next; then (e - t) + h <= capacity, so h <= t.
  *
- * The head's side is the producer's, the tail's side the writer thread's. Each has cache lines of its
- * own, and the producer a copy of the tail that it renews only when the ring looks full. */
+ * A ring that the producer finds empty begins again at 0, and `jump` says at which head that was. So
+ * a lane uses no more of the processor's caches than what it holds between two looks of the writer.
+ *
+ * The head's side is the producer's, the tail's side the writer thread's; each has cache lines of its
+ * own. The writer moves the tail once a look, so reading it for each message costs the producer little. */
 
 struct tap_lane {
     uint8_t *memory;
@@ -78,8 +81,8 @@ struct tap_lane {
 
     /* the producer's */
     alignas(CACHE_LINE) _Atomic uint64_t head;
-    uint64_t seen_tail;
-    size_t put; /* offset of the next frame */
+    _Atomic uint64_t jump; /* the frame that begins at this head is at offset 0 */
+    size_t put;            /* offset of the next frame */
     _Atomic uint64_t accepted;
     _Atomic uint64_t dropped;
 
@@ -105,11 +108,14 @@ static uint8_t *lane_reserve(struct tap_lane *lane, uint64_t len)
         return NULL;
     /* relaxed: the head is this thread's own */
     uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-    if (head - lane->seen_tail + len > lane->capacity) {
-        /* acquire: the writer has read the octets before it moved the tail over them */
-        lane->seen_tail = atomic_load_explicit(&lane->tail, memory_order_acquire);
-        if (head - lane->seen_tail + len > lane->capacity)
-            return NULL;
+    /* acquire: the writer has read the octets before it moved the tail over them */
+    uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_acquire);
+    if (head - tail + len > lane->capacity)
+        return NULL;
+    if (head == tail) {
+        lane->put = 0;
+        /* relaxed: the release of the head orders it before the frame is seen */
+        atomic_store_explicit(&lane->jump, head, memory_order_relaxed);
     }
     return lane->memory + lane->put;
 }
@@ -132,6 +138,18 @@ static size_t lane_used(const struct tap_lane *lane)
     uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
     /* relaxed: the tail is this thread's own */
     return (size_t)(head - atomic_load_explicit(&lane->tail, memory_order_relaxed));
+}
+
+/* Finds the oldest frame; returns the octets that wait. */
+static size_t lane_front(struct tap_lane *lane)
+{
+    size_t used = lane_used(lane);
+    /* relaxed, both: the tail is our own; there was no jump since the head that lane_used acquired
+     * but to this tail, for the ring has not been empty */
+    if (used > 0 && atomic_load_explicit(&lane->jump, memory_order_relaxed) ==
+                        atomic_load_explicit(&lane->tail, memory_order_relaxed))
+        lane->take = 0;
+    return used;
 }
 
 /* The run of whole frames at `offset`, of `used` octets that are there at most: to the end of the lap,
@@ -1230,7 +1248,7 @@ static void batch_add_run(struct batch *b, struct tap_lane *lane, struct tap_run
 /* Adds the lane's turn: one run, or two where its ring begins a new lap. Returns the ring's fill. */
 static size_t batch_add(struct batch *b, struct tap_lane *lane)
 {
-    size_t used = lane_used(lane);
+    size_t used = lane_front(lane);
     if (used == 0)
         return 0;
     struct tap_run run = lane_run(lane, lane->take, used, LANE_SHARE);

@@ -37,9 +37,10 @@ static void free_lane(struct tap_lane *lane)
 /* The only frame in the ring, taken out. */
 static struct tap_bytes take(struct tap_lane *lane)
 {
-    struct tap_run run = lane_run(lane, lane->take, lane_used(lane), RING);
+    size_t used = lane_front(lane);
+    struct tap_run run = lane_run(lane, lane->take, used, RING);
     assert_int_equal(run.messages, 1);
-    assert_int_equal(run.len, lane_used(lane));
+    assert_int_equal(run.len, used);
     assert_int_equal(run.len, FRAME_HEADER + load_be32(run.data));
     uint32_t messages;
     lane_release(lane, run.len, 0, &messages);
