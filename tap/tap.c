@@ -57,17 +57,19 @@ static size_t size_min(size_t a, size_t b)
 
 /* ---- The ring of a lane ------------------------------------------------------------------------
  *
- * Data frames back to back. `head` and `tail` count the octets that ever went in and out; both sides
- * keep an offset into the memory beside them. A frame never wraps: it begins below `capacity` and may
- * end in the `limit` octets behind it, and then the next begins at 0. With head - tail <= capacity
- * that is enough to keep them apart: let a lap end at e >= capacity, the tail be at t in it and the
- * head at h in the next; then (e - t) + h <= capacity, so h <= t.
+ * Data frames back to back. `head` and `tail` count the octets that ever went in and out; both
+ * sides keep an offset into the memory beside them. A frame never wraps: it begins below `capacity`
+ * and may end in the `limit` octets behind it, and then the next begins at 0. With head - tail <=
+ * capacity that is enough to keep them apart: let a lap end at e >= capacity, the tail be at t in
+ * it and the head at h in the next; then (e - t) + h <= capacity, so h <= t.
  *
- * A ring that the producer finds empty begins again at 0, and `jump` says at which head that was. So
- * a lane uses no more of the processor's caches than what it holds between two looks of the writer.
+ * A ring that the producer finds empty begins again at 0, and `jump` says at which head that was.
+ * So a lane uses no more of the processor's caches than what it holds between two looks of the
+ * writer.
  *
- * The head's side is the producer's, the tail's side the writer thread's; each has cache lines of its
- * own. The writer moves the tail once a look, so reading it for each message costs the producer little. */
+ * The head's side is the producer's, the tail's side the writer thread's; each has cache lines of
+ * its own. The writer moves the tail once a look, so reading it for each message costs the producer
+ * little. */
 
 struct tap_lane {
     uint8_t *memory;
@@ -152,9 +154,10 @@ static size_t lane_front(struct tap_lane *lane)
     return used;
 }
 
-/* The run of whole frames at `offset`, of `used` octets that are there at most: to the end of the lap,
- * or as much as `share` allows (one frame at least). */
-static struct tap_run lane_run(const struct tap_lane *lane, size_t offset, size_t used, size_t share)
+/* The run of whole frames at `offset`, of `used` octets that are there at most: to the end of the
+ * lap, or as much as `share` allows (one frame at least). */
+static struct tap_run lane_run(const struct tap_lane *lane, size_t offset, size_t used,
+                               size_t share)
 {
     struct tap_run run = {.data = lane->memory + offset, .len = 0, .messages = 0};
     while (run.len < used && offset + run.len < lane->capacity) {
@@ -167,9 +170,10 @@ static struct tap_run lane_run(const struct tap_lane *lane, size_t offset, size_
     return run;
 }
 
-/* Takes out the frames that are whole in the oldest `octets`, `failed` of them given up. Returns the
- * octets that it took out, and in *messages their number. */
-static size_t lane_release(struct tap_lane *lane, size_t octets, uint32_t failed, uint32_t *messages)
+/* Takes out the frames that are whole in the oldest `octets`, `failed` of them given up. Returns
+ * the octets that it took out, and in *messages their number. */
+static size_t lane_release(struct tap_lane *lane, size_t octets, uint32_t failed,
+                           uint32_t *messages)
 {
     size_t done = 0;
     *messages = 0;
@@ -239,9 +243,9 @@ static struct tap_lane *lane_new(size_t capacity)
  *
  * Protocol Buffers by hand, in the order of the field numbers, so that the octets are those that
  * every library makes. Each put_ function returns where the next field goes. `out` NULL means: only
- * measure; so one list of fields serves both passes, and where everything is inlined the compiler makes
- * two passes of it that do not ask. Sums are 64 bits wide, so that no length that a caller can pass
- * makes them overflow. */
+ * measure; so one list of fields serves both passes, and where everything is inlined the compiler
+ * makes two passes of it that do not ask. Sums are 64 bits wide, so that no length that a caller
+ * can pass makes them overflow. */
 
 #ifdef __GNUC__
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -301,7 +305,8 @@ static ALWAYS_INLINE uint64_t put_fixed32(uint8_t *out, uint64_t at, unsigned fi
     return at + 4;
 }
 
-static ALWAYS_INLINE uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
+static ALWAYS_INLINE uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned field,
+                                        struct tap_bytes bytes)
 {
     if (!bytes.data)
         return at;
@@ -313,7 +318,8 @@ static ALWAYS_INLINE uint64_t put_bytes(uint8_t *out, uint64_t at, unsigned fiel
 }
 
 /* An address is 4 or 16 octets: sizes that the compiler copies without a call. */
-static ALWAYS_INLINE uint64_t put_address(uint8_t *out, uint64_t at, unsigned field, struct tap_bytes bytes)
+static ALWAYS_INLINE uint64_t put_address(uint8_t *out, uint64_t at, unsigned field,
+                                          struct tap_bytes bytes)
 {
     if (bytes.len != 4 && bytes.len != 16)
         return put_bytes(out, at, field, bytes);
@@ -329,7 +335,8 @@ static ALWAYS_INLINE uint64_t put_address(uint8_t *out, uint64_t at, unsigned fi
 }
 
 /* Seconds in `field`, nanoseconds in the one after it. */
-static ALWAYS_INLINE uint64_t put_time(uint8_t *out, uint64_t at, unsigned field, struct timespec time)
+static ALWAYS_INLINE uint64_t put_time(uint8_t *out, uint64_t at, unsigned field,
+                                       struct timespec time)
 {
     if (time.tv_sec == 0 && time.tv_nsec == 0)
         return at;
@@ -338,7 +345,8 @@ static ALWAYS_INLINE uint64_t put_time(uint8_t *out, uint64_t at, unsigned field
     return put_fixed32(out, at, field + 1, (uint32_t)time.tv_nsec);
 }
 
-static ALWAYS_INLINE uint64_t put_policy_fields(uint8_t *out, uint64_t at, const struct tap_policy *p)
+static ALWAYS_INLINE uint64_t put_policy_fields(uint8_t *out, uint64_t at,
+                                                const struct tap_policy *p)
 {
     at = put_bytes(out, at, 1, p->type);
     at = put_bytes(out, at, 2, p->rule);
@@ -354,7 +362,8 @@ static uint64_t put_policy(uint8_t *out, uint64_t at, unsigned field, const stru
     return put_policy_fields(out, at, p);
 }
 
-static ALWAYS_INLINE uint64_t put_message_fields(uint8_t *out, uint64_t at, const struct tap_message *m)
+static ALWAYS_INLINE uint64_t put_message_fields(uint8_t *out, uint64_t at,
+                                                 const struct tap_message *m)
 {
     at = put_number(out, at, 1, m->type);
     at = put_number(out, at, 2, m->family);
@@ -500,8 +509,7 @@ static enum tap_family address_split(const struct sockaddr *address, struct tap_
 
 void tap_message_query_peer(struct tap_message *message, const struct sockaddr *address)
 {
-    enum tap_family family =
-        address_split(address, &message->query_address, &message->query_port);
+    enum tap_family family = address_split(address, &message->query_address, &message->query_port);
     if (family)
         message->family = family;
 }
@@ -514,7 +522,7 @@ void tap_message_response_peer(struct tap_message *message, const struct sockadd
         message->family = family;
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------- */
+/* ---- Waiting -------------------------------------------------------------------------------- */
 
 struct tap_wait {
     int wake[2]; /* a pipe: readable once the tap is closing */
@@ -539,7 +547,8 @@ static bool wait_closing(const struct tap_wait *wait)
     return atomic_load_explicit(&wait->closing, memory_order_acquire);
 }
 
-/* Whether a closing tap's time is up; or it waits for a connection that it does not need any more. */
+/* Whether a closing tap's time is up; or it waits for a connection that it does not need any more.
+ */
 static bool wait_over(const struct tap_wait *wait, int64_t now)
 {
     if (!wait_closing(wait))
@@ -609,7 +618,7 @@ static void wait_close(struct tap_wait *wait)
     close(wait->wake[1]);
 }
 
-/* ---- Frame Streams ------------------------------------------------------------------------------ */
+/* ---- Frame Streams -------------------------------------------------------------------------- */
 
 #define CONTENT_TYPE "protobuf:dnstap.Dnstap"
 
@@ -664,13 +673,13 @@ static bool say(char *error, size_t error_size, const char *what)
     return false;
 }
 
-/* ---- The outputs: unix and TCP sockets ---------------------------------------------------------- */
+/* ---- The outputs: unix and TCP sockets ------------------------------------------------------ */
 
 struct stream {
     struct tap_output output;
     int fd;
     int connect_ms;
-    struct addrinfo *resolved;      /* tcp: what the host's name stood for; else NULL */
+    struct addrinfo *resolved; /* tcp: what the host's name stood for; else NULL */
     struct sockaddr_un unix_address;
 };
 
@@ -966,7 +975,8 @@ static struct tap_output *tcp_create(const struct tap *tap, const char *address,
     char host[256];
     const char *port = host_split(address, host, sizeof host);
     if (!port) {
-        say(error, error_size, "expected tcp:HOST:PORT, for example tcp:127.0.0.1:6000 or tcp:[::1]:6000");
+        say(error, error_size,
+            "expected tcp:HOST:PORT, for example tcp:127.0.0.1:6000 or tcp:[::1]:6000");
         return NULL;
     }
     struct addrinfo *resolved = NULL;
@@ -1006,7 +1016,7 @@ static const struct tap_output_ops tcp_output = {
     .destroy = stream_destroy,
 };
 
-/* ---- The outputs: files -------------------------------------------------------------------------
+/* ---- The outputs: files ------------------------------------------------------------------------
  *
  * A write that fails (a full disk) cuts the file back to its last whole message; it is opened again
  * later and goes on where it was. A FIFO that lost its reader begins a new stream with the next. */
@@ -1086,7 +1096,8 @@ static ssize_t file_write(struct tap_output *output, const struct tap_run *runs,
 static int file_descriptor(const struct tap_output *output)
 {
     (void)output;
-    return -1; /* a regular file is always readable, and a FIFO's reader is missed at the next write */
+    return -1; /* a regular file is always readable, and a FIFO's reader is missed at the next write
+                */
 }
 
 static void file_close(struct tap_output *output, enum tap_end end, size_t torn,
@@ -1097,8 +1108,8 @@ static void file_close(struct tap_output *output, enum tap_end end, size_t torn,
     bool whole = torn == 0;
     struct stat status;
     if (!whole && f->regular && fstat(f->fd, &status) == 0)
-        whole = ftruncate(f->fd, status.st_size - (off_t)torn) == 0 &&
-                lseek(f->fd, 0, SEEK_END) >= 0;
+        whole =
+            ftruncate(f->fd, status.st_size - (off_t)torn) == 0 && lseek(f->fd, 0, SEEK_END) >= 0;
     if (end == TAP_END_DONE && whole)
         file_control(f, CONTROL_STOP);
     close(f->fd);
@@ -1121,7 +1132,8 @@ static struct tap_output *file_create(const struct tap *tap, const char *address
 {
     (void)tap;
     (void)options;
-    /* tried here so that a wrong path is an error at once; ENXIO is a FIFO that waits for its reader */
+    /* tried here so that a wrong path is an error at once; ENXIO is a FIFO that waits for its
+     * reader */
     int fd = open(address, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
     if (fd < 0 && errno != ENXIO) {
         snprintf(error, error_size, "%.150s: %s", address, strerror(errno));
@@ -1141,7 +1153,7 @@ static struct tap_output *file_create(const struct tap *tap, const char *address
     return &f->output;
 }
 
-/* ---- The tap ------------------------------------------------------------------------------------ */
+/* ---- The tap -------------------------------------------------------------------------------- */
 
 struct tap {
     struct tap_options options;
@@ -1227,7 +1239,7 @@ void tap_lane_return(struct tap_lane *lane)
     pthread_mutex_unlock(&lane->tap->lock);
 }
 
-/* ---- The sender: what the writer thread does ----------------------------------------------------- */
+/* ---- The sender: what the writer thread does ------------------------------------------------ */
 
 /* What one write is about to take, and from which lanes. */
 struct batch {
@@ -1245,7 +1257,8 @@ static void batch_add_run(struct batch *b, struct tap_lane *lane, struct tap_run
     b->count++;
 }
 
-/* Adds the lane's turn: one run, or two where its ring begins a new lap. Returns the ring's fill. */
+/* Adds the lane's turn: one run, or two where its ring begins a new lap. Returns the ring's fill.
+ */
 static size_t batch_add(struct batch *b, struct tap_lane *lane)
 {
     size_t used = lane_front(lane);
@@ -1327,8 +1340,8 @@ static bool sender_done(const struct tap *tap)
 static void sender_pause(struct tap *tap)
 {
     unsigned pause = tap->pause_ms;
-    tap->pause_ms = pause > tap->options.reconnect_max_ms / 2 ? tap->options.reconnect_max_ms
-                                                              : pause * 2;
+    tap->pause_ms =
+        pause > tap->options.reconnect_max_ms / 2 ? tap->options.reconnect_max_ms : pause * 2;
     struct pollfd wake = {.fd = tap->wait.wake[0], .events = POLLIN};
     if (!wait_closing(&tap->wait))
         poll(&wake, 1, (int)pause); /* ends when the tap closes: then it is tried once more */
@@ -1394,8 +1407,8 @@ static bool sender_look(struct tap *tap, size_t *peak)
     return sender_write(tap, &batch);
 }
 
-/* When to look again. The emitting threads do not wake us, so: soon while messages flow, sooner when a
- * ring fills up in the meantime, and ever later when there is nothing. 0 is at once. */
+/* When to look again. The emitting threads do not wake us, so: soon while messages flow, sooner
+ * when a ring fills up in the meantime, and ever later when there is nothing. 0 is at once. */
 static unsigned sender_interval(const struct tap *tap, size_t peak)
 {
     const struct tap_options *o = &tap->options;
@@ -1409,7 +1422,8 @@ static unsigned sender_interval(const struct tap *tap, size_t peak)
     return slower < o->flush_ms ? slower : o->flush_ms;
 }
 
-/* Sleeps until the next look; notices meanwhile that the receiver has gone, or that the tap closes. */
+/* Sleeps until the next look; notices meanwhile that the receiver has gone, or that the tap closes.
+ */
 static void sender_rest(struct tap *tap)
 {
     if (tap->interval_ms == 0)
@@ -1444,7 +1458,7 @@ static void *sender_run(void *arg)
     return NULL;
 }
 
-/* ---- Opening and closing -------------------------------------------------------------------------- */
+/* ---- Opening and closing -------------------------------------------------------------------- */
 
 static unsigned or_default(unsigned value, unsigned otherwise)
 {
@@ -1513,8 +1527,10 @@ static struct tap_output *output_create(const struct tap *tap, char *error, size
     if (!ops)
         ops = output_find(tap->options.outputs, url, len);
     if (!ops) {
-        int used = snprintf(error, error_size, "unknown scheme \"%.*s\"; this tap knows PATH, file:, "
-                            "unix:, tcp:", (int)size_min(len, 32), url);
+        int used = snprintf(error, error_size,
+                            "unknown scheme \"%.*s\"; this tap knows PATH, file:, "
+                            "unix:, tcp:",
+                            (int)size_min(len, 32), url);
         for (const struct tap_output_ops *const *o = tap->options.outputs;
              o && *o && used > 0 && (size_t)used < error_size; o++)
             used += snprintf(error + used, error_size - (size_t)used, ", %s:", (*o)->scheme);

@@ -1,5 +1,5 @@
-/* What one dnstap message costs the server's thread: tap_emit against what servers do today, which is
- * to pack with protobuf-c and to submit to libfstrm's I/O thread.
+/* What one dnstap message costs the server's thread: tap_emit against what servers do today, which
+ * is to pack with protobuf-c and to submit to libfstrm's I/O thread.
  *
  * Measured: CPU time of the emitting threads (CLOCK_THREAD_CPUTIME_ID) around chunks of messages,
  * divided by the messages. Each message is a CLIENT_RESPONSE of a 150-octet DNS message with all
@@ -27,9 +27,9 @@
 
 enum {
     RUNS = 7,
-    CHUNK = 1000,    /* messages between sleeps */
-    TOTAL = 200000,  /* messages in a run, over all threads */
-    RATE = 200000,   /* messages a second, over all threads */
+    CHUNK = 1000,   /* messages between sleeps */
+    TOTAL = 200000, /* messages in a run, over all threads */
+    RATE = 200000,  /* messages a second, over all threads */
     MAX_THREADS = 4,
     FSTRM_QUEUE = 16384,
     DNS_SIZE = 150,
@@ -51,15 +51,15 @@ struct producer {
 
 static bool emit_tap(struct producer *p)
 {
-    struct tap_message m = {
-        .type = TAP_CLIENT_RESPONSE,
-        .protocol = TAP_UDP,
-        .query_time = {1700000000 + (time_t)p->accepted, 123456789},
-        .response_time = {1700000000 + (time_t)p->accepted, 123956789},
-        .response_message = {dns, sizeof dns},
-    };
+    const time_t now = 1700000000 + (time_t)p->accepted;
+    struct tap_message m;
+    tap_message_init(&m, TAP_CLIENT_RESPONSE);
+    m.protocol = TAP_UDP;
     tap_message_query_peer(&m, (const struct sockaddr *)&client);
     tap_message_response_peer(&m, (const struct sockaddr *)&server);
+    m.query_time = (struct timespec){now, 123456789};
+    m.response_time = (struct timespec){now, 123956789};
+    m.response_message = (struct tap_bytes){dns, sizeof dns};
     return tap_emit(p->lane, &m);
 }
 
@@ -209,7 +209,8 @@ static struct result run_tap(const char *path, unsigned threads)
     struct tap_counters total;
     tap_close(&tap, 10000, &total);
     if (total.written != r.accepted)
-        fprintf(stderr, "tap: %" PRIu64 " accepted, %" PRIu64 " written\n", r.accepted, total.written);
+        fprintf(stderr, "tap: %" PRIu64 " accepted, %" PRIu64 " written\n", r.accepted,
+                total.written);
     return r;
 }
 
@@ -305,9 +306,12 @@ int main(void)
     pid_t drain = drain_start(path);
     if (drain < 0)
         return 1;
-    printf("CPU time of the emitting thread per CLIENT_RESPONSE of %d octets; %d runs of %d messages, "
-           "%d/s paced\n\n", DNS_SIZE, RUNS, TOTAL, RATE);
-    printf("threads  %-32s %8s  %14s %10s %8s\n", "", "ns, med.", "min..max", "accepted", "dropped");
+    printf(
+        "CPU time of the emitting thread per CLIENT_RESPONSE of %d octets; %d runs of %d messages, "
+        "%d/s paced\n\n",
+        DNS_SIZE, RUNS, TOTAL, RATE);
+    printf("threads  %-32s %8s  %14s %10s %8s\n", "", "ns, med.", "min..max", "accepted",
+           "dropped");
     for (unsigned threads = 1; threads <= MAX_THREADS; threads *= 2)
         compare(path, threads);
     measure_full_ring();

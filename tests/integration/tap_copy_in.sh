@@ -13,7 +13,9 @@ int main(void)
     char error[TAP_ERROR_SIZE];
     struct tap *tap = tap_open("out.fstrm", NULL, error, sizeof error);
     struct tap_lane *lane = tap ? tap_lane(tap) : NULL;
-    struct tap_message message = {.type = TAP_CLIENT_QUERY, .query_message = {"hello", 5}};
+    struct tap_message message;
+    tap_message_init(&message, TAP_CLIENT_QUERY);
+    message.query_message = tap_string("hello");
     if (!lane || !tap_emit(lane, &message))
         return 1;
     struct tap_counters total;

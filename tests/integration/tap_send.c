@@ -29,8 +29,8 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     char error[TAP_ERROR_SIZE];
-    const struct tap_options options = {
-        .identity = tap_string("ns1.example"), .version = tap_string("tap_send")};
+    const struct tap_options options = {.identity = tap_string("ns1.example"),
+                                        .version = tap_string("tap_send")};
     struct tap *tap = tap_open(argv[1], &options, error, sizeof error);
     struct tap_lane *lane = tap ? tap_lane(tap) : NULL;
     if (!lane) {

@@ -1,4 +1,5 @@
-/* A Frame Streams receiver for tests: one thread, one connection at a time, and it may misbehave. */
+/* A Frame Streams receiver for tests: one thread, one connection at a time, and it may misbehave.
+ */
 #ifndef TESTS_TAP_COLLECTOR_H
 #define TESTS_TAP_COLLECTOR_H
 
@@ -8,12 +9,12 @@
 
 struct collector {
     int listener;
-    int fd; /* the connection, or -1 */
+    int fd;        /* the connection, or -1 */
     uint8_t *data; /* received behind START: data frames, whole and the torn last one */
     size_t len, cap;
     size_t at;      /* where collector_next reads */
     size_t scanned; /* up to here there is no STOP */
-    bool stopped; /* STOP was received */
+    bool stopped;   /* STOP was received */
 };
 
 /* A directory for this test's sockets and files; removed by test_dir_remove. */

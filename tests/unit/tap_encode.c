@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { RING = 1 << 20 };
@@ -53,12 +54,13 @@ static ProtobufCBinaryData binary(struct tap_bytes bytes)
 }
 
 /* optional bytes, enums and numbers: absent where the tap says so */
-#define SET_BYTES(pb, field, bytes)                                                                \
+#define SET_BYTES(pb, field, bytes) \
     ((pb)->has_##field = (bytes).data != NULL, (pb)->field = binary(bytes))
-#define SET_NUMBER(pb, field, value)                                                               \
-    ((pb)->has_##field = (value) != 0, (pb)->field = (value) + 0u) /* + 0u: of one enum into another */
-#define SET_TIME(pb, field, time)                                                                  \
-    ((pb)->has_##field##_sec = (pb)->has_##field##_nsec = (time).tv_sec || (time).tv_nsec,         \
+#define SET_NUMBER(pb, field, value)   \
+    ((pb)->has_##field = (value) != 0, \
+     (pb)->field = (value) + 0u) /* + 0u: of one enum into another */
+#define SET_TIME(pb, field, time)                                                          \
+    ((pb)->has_##field##_sec = (pb)->has_##field##_nsec = (time).tv_sec || (time).tv_nsec, \
      (pb)->field##_sec = (uint64_t)(time).tv_sec, (pb)->field##_nsec = (uint32_t)(time).tv_nsec)
 
 static void expect_octets(struct tap_bytes got, const Dnstap__Dnstap *want)
@@ -225,7 +227,9 @@ static void an_empty_message_has_its_type_and_nothing_else(void **state)
     (void)state;
     const struct tap_options none = {0};
     struct tap_lane *lane = new_lane(&none);
-    struct tap_message t = {.type = TAP_TOOL_QUERY};
+    struct tap_message t;
+    memset(&t, 0xff, sizeof t);
+    tap_message_init(&t, TAP_TOOL_QUERY);
     assert_true(tap_emit(lane, &t));
     struct tap_bytes got = take(lane);
     assert_int_equal(got.len, 6);
@@ -357,13 +361,32 @@ static void fill_event(Dnstap__Event *e, const struct tap_event *t)
 static struct tap_event full_event(enum tap_event_type type)
 {
     return (struct tap_event){
-        .type = type, .id = 1ull << 60, .time = {1700000000, 5}, .name = {"\7example\0", 9},
-        .rrtype = 252, .rrclass = 1, .family = TAP_INET, .protocol = TAP_TCP,
-        .peer_address = {"\xc0\0\2\1", 4}, .peer_port = 5353, .peer_prefix = 24,
-        .rrl_category = TAP_RRL_NXDOMAINS, .rrl_limit = 200, .rrl_dropped = 1000,
-        .rrl_truncated = 500, .serial_before = 2025010100, .serial = 0xffffffff,
-        .outcome = TAP_UP_TO_DATE, .duration_usec = 123456, .messages = 7, .records = 1 << 20,
-        .octets = 1ull << 33, .ttl = 86400, .age = 86401, .hits = 3, .entries = 17,
+        .type = type,
+        .id = 1ull << 60,
+        .time = {1700000000, 5},
+        .name = {"\7example\0", 9},
+        .rrtype = 252,
+        .rrclass = 1,
+        .family = TAP_INET,
+        .protocol = TAP_TCP,
+        .peer_address = {"\xc0\0\2\1", 4},
+        .peer_port = 5353,
+        .peer_prefix = 24,
+        .rrl_category = TAP_RRL_NXDOMAINS,
+        .rrl_limit = 200,
+        .rrl_dropped = 1000,
+        .rrl_truncated = 500,
+        .serial_before = 2025010100,
+        .serial = 0xffffffff,
+        .outcome = TAP_UP_TO_DATE,
+        .duration_usec = 123456,
+        .messages = 7,
+        .records = 1 << 20,
+        .octets = 1ull << 33,
+        .ttl = 86400,
+        .age = 86401,
+        .hits = 3,
+        .entries = 17,
     };
 }
 

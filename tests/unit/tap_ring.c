@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static uint32_t random_below(uint64_t *state, uint32_t bound)
@@ -21,7 +22,8 @@ static struct tap_lane *new_lane(size_t capacity)
 
 static uint8_t pattern[70000];
 
-/* A message whose DNS part is `len` octets that tell its number; octets do not repeat with the ring. */
+/* A message whose DNS part is `len` octets that tell its number; octets do not repeat with the
+ * ring. */
 static bool emit(struct tap_lane *lane, uint32_t number, uint32_t len)
 {
     struct tap_message m = {

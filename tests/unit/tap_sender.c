@@ -22,6 +22,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { PATIENCE_MS = 10000 }; /* for what should happen soon; the machine may be busy */
@@ -58,12 +59,12 @@ static void assert_balanced(const struct tap_counters *c)
 }
 
 /* Until `what` holds, with a limit. */
-#define WAIT_FOR(what)                                                                             \
-    do {                                                                                           \
-        int64_t until_ = test_now_ms() + PATIENCE_MS;                                              \
-        while (!(what) && test_now_ms() < until_)                                                  \
-            test_sleep_ms(1);                                                                      \
-        assert_true(what);                                                                         \
+#define WAIT_FOR(what)                                \
+    do {                                              \
+        int64_t until_ = test_now_ms() + PATIENCE_MS; \
+        while (!(what) && test_now_ms() < until_)     \
+            test_sleep_ms(1);                         \
+        assert_true(what);                            \
     } while (0)
 
 /* A thread that is a good collector for one connection, to STOP and FINISH. */
@@ -223,8 +224,8 @@ static void a_fifo_waits_for_its_reader(void **state)
     uint8_t data[512];
     size_t len = fread(data, 1, sizeof data, reader);
     assert_int_equal(len, 42 + numbered_size(10) + 12);
-    assert_int_equal(load_be32(data + 8), 2);        /* begins with START */
-    assert_int_equal(load_be32(data + len - 4), 3);  /* ends with STOP */
+    assert_int_equal(load_be32(data + 8), 2);       /* begins with START */
+    assert_int_equal(load_be32(data + len - 4), 3); /* ends with STOP */
     fclose(reader);
 }
 
@@ -403,7 +404,8 @@ static void a_collector_that_never_reads(void **state)
     collector_unlisten(&c);
 }
 
-/* Accepts the connection and says nothing: given up after connect_ms, tried again; close is bounded. */
+/* Accepts the connection and says nothing: given up after connect_ms, tried again; close is
+ * bounded. */
 static void a_collector_that_never_answers(void **state)
 {
     (void)state;
@@ -487,7 +489,8 @@ static void a_restart_is_noticed_while_idle(void **state)
     tap_close(&tap, 0, NULL);
 }
 
-/* A disk that is full for a while: the file never holds a torn message, and in the end holds all. */
+/* A disk that is full for a while: the file never holds a torn message, and in the end holds all.
+ */
 static void a_full_disk(void **state)
 {
     (void)state;
@@ -601,8 +604,11 @@ static void a_collector_killed_a_thousand_times(void **state)
     static struct killing k;
     k.path = test_path("killed.sock");
     assert_true(collector_listen(&k.c, k.path));
-    const struct tap_options options = {
-        .ring_bytes = 400000, .flush_ms = 1, .idle_ms = 2, .reconnect_ms = 1, .reconnect_max_ms = 2};
+    const struct tap_options options = {.ring_bytes = 400000,
+                                        .flush_ms = 1,
+                                        .idle_ms = 2,
+                                        .reconnect_ms = 1,
+                                        .reconnect_max_ms = 2};
     k.tap = open_tap(url("unix", k.path), &options);
     k.lane = tap_lane(k.tap);
     for (int i = 0; i < 1000; i++)
@@ -617,7 +623,8 @@ static void a_collector_killed_a_thousand_times(void **state)
     assert_int_equal(total.failed, 0);
     assert_int_equal(from + expect_numbers(&good.c, from), k.accepted);
     collector_unlisten(&good.c);
-    print_message("%" PRIu64 " connections killed, %" PRIu64 " inside a message; %u messages accepted, "
+    print_message("%" PRIu64 " connections killed, %" PRIu64
+                  " inside a message; %u messages accepted, "
                   "%u dropped, %" PRIu64 " received before a kill\n",
                   k.connections, k.torn, k.accepted, k.refused, k.received);
     assert_true(k.connections > 700 && k.torn > 100 && k.received > 1000);
@@ -856,7 +863,8 @@ static int bus_descriptor(const struct tap_output *output)
     return -1;
 }
 
-static void bus_close(struct tap_output *output, enum tap_end end, size_t torn, struct tap_wait *wait)
+static void bus_close(struct tap_output *output, enum tap_end end, size_t torn,
+                      struct tap_wait *wait)
 {
     (void)output;
     (void)wait;
@@ -869,8 +877,8 @@ static void bus_destroy(struct tap_output *output)
     (void)output;
 }
 
-static const struct tap_output_ops bus_ops = {"bus", bus_create, bus_open, bus_write,
-                                              bus_descriptor, bus_close, bus_destroy};
+static const struct tap_output_ops bus_ops = {"bus",          bus_create, bus_open,   bus_write,
+                                              bus_descriptor, bus_close,  bus_destroy};
 
 static void another_output_can_be_brought_along(void **state)
 {
