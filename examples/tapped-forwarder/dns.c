@@ -57,7 +57,8 @@ static enum dns_verdict query_take(struct dns_query *q, const knot_pkt_t *packet
     q->udp_limit = q->edns ? knot_edns_get_payload(packet->opt_rr) : DNS_UDP_MIN;
     if (q->udp_limit < DNS_UDP_MIN)
         q->udp_limit = DNS_UDP_MIN;
-    key_make(&q->key, packet, q->edns | q->dnssec_ok << 1 | q->checking_disabled << 2);
+    unsigned flags = (q->edns ? 1u : 0) | (q->dnssec_ok ? 2u : 0) | (q->checking_disabled ? 4u : 0);
+    key_make(&q->key, packet, flags);
     memcpy(q->name, knot_pkt_wire_qname(packet), q->key.name_len);
     return DNS_FORWARD;
 }
