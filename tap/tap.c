@@ -1336,12 +1336,22 @@ static bool sender_done(const struct tap *tap)
     return wait_closing(&tap->wait) && (wait_over(&tap->wait, now_ms()) || sender_drained(tap));
 }
 
+/* A time between half of this and this, so that a thousand servers do not come back at once, and
+ * none in step with a collector that comes and goes. */
+static unsigned sender_jitter(unsigned pause)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return pause - (unsigned)((unsigned long)now.tv_nsec / 1000 % (pause / 2 + 1));
+}
+
 /* Waits before the next attempt to connect, longer each time; shorter while the tap closes. */
 static void sender_pause(struct tap *tap)
 {
-    unsigned pause = tap->pause_ms;
-    tap->pause_ms =
-        pause > tap->options.reconnect_max_ms / 2 ? tap->options.reconnect_max_ms : pause * 2;
+    unsigned pause = sender_jitter(tap->pause_ms);
+    tap->pause_ms = tap->pause_ms > tap->options.reconnect_max_ms / 2
+                        ? tap->options.reconnect_max_ms
+                        : tap->pause_ms * 2;
     struct pollfd wake = {.fd = tap->wait.wake[0], .events = POLLIN};
     if (!wait_closing(&tap->wait))
         poll(&wake, 1, (int)pause); /* ends when the tap closes: then it is tried once more */
@@ -1365,6 +1375,7 @@ static void sender_connect(struct tap *tap)
     sender_set_connected(tap, true);
     count(&tap->connections, 1, memory_order_relaxed); /* relaxed: a statistic */
     tap->complained = false;
+    tap->pause_ms = tap->options.reconnect_ms; /* it works: the next loss is a new one */
     tap->interval_ms = 0;
     sender_log(tap, "connected");
 }
@@ -1386,7 +1397,6 @@ static bool sender_write(struct tap *tap, struct batch *b)
             return false;
         }
         batch_settle(b, (size_t)n, failed);
-        tap->pause_ms = tap->options.reconnect_ms; /* it works: the next loss is a new one */
     }
     b->first = b->count = 0;
     return true;

@@ -84,7 +84,7 @@ struct tap_options {
     unsigned flush_ms;     /* how late the writer may look while messages flow */
     unsigned idle_ms;      /* how late it may look after a pause: 1000/idle_ms wakeups a second */
     unsigned connect_ms;   /* connecting and shaking hands may take that long */
-    unsigned reconnect_ms; /* the first pause before connecting again; doubled each time ... */
+    unsigned reconnect_ms; /* the first pause, at most, before connecting again; then doubled ... */
     unsigned reconnect_max_ms; /* ... up to this */
 
     /* Told, in one line without newline, when the destination is reached, and when it is lost or
