@@ -26,6 +26,7 @@ struct sink {
     nng_socket socket;
     bool open;
     bool pub;
+    bool counted; /* nng's statistics count what the transport writes */
     nng_aio *aio;
     struct waker waker;
     struct nng_peers peers;
@@ -159,7 +160,7 @@ static void flush(struct sink *s)
     int quiet = 0;
     while (atomic_load(&s->peers.count) > 0) {
         uint64_t written = written_out(s);
-        bool exact = !s->pub && !atomic_load(&s->peers.left);
+        bool exact = s->counted && !s->pub && !atomic_load(&s->peers.left);
         if (exact && written >= s->sent)
             return;
         quiet = written == before ? quiet + FLUSH_LOOK_MS : 0;
@@ -234,6 +235,7 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
         .place = place,
         .host = host,
         .pub = options_is(place->options, "socket", "pub"),
+        .counted = strcmp(place->scheme, "nng+inproc") != 0, /* there a peer has it at once */
         .waker.fd = -1,
         .peers = {.url = place->url,
                   .what = "sink",
