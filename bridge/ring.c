@@ -88,7 +88,8 @@ bool ring_offer(struct ring *ring, struct batch *batch)
     if (!room_for(ring, head, octets, batch->footprint))
         return false;
     ring->slots[head & ring->mask] = batch;
-    atomic_store_explicit(&ring->octets_in, octets + batch->footprint, memory_order_relaxed);
+    /* release: who sees these octets inside also sees the ones taken out to make room for them */
+    atomic_store_explicit(&ring->octets_in, octets + batch->footprint, memory_order_release);
     /* release: slot and batch are visible before the consumer sees the new head */
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
     bell_ring(ring->filled);
@@ -127,9 +128,16 @@ struct batch *ring_take(struct ring *ring)
 
 size_t ring_octets(const struct ring *ring)
 {
-    /* out first: it never overtakes in, so the difference is never negative */
+    /* What went in, read between two looks at what went out. Where these agree the difference was
+     * true at one moment; else both sides moved on, and it could be beyond the capacity. All acquire:
+     * the looks keep their order. */
+    uint64_t in, before;
     uint64_t out = atomic_load_explicit(&ring->octets_out, memory_order_acquire);
-    uint64_t in = atomic_load_explicit(&ring->octets_in, memory_order_acquire);
+    do {
+        before = out;
+        in = atomic_load_explicit(&ring->octets_in, memory_order_acquire);
+        out = atomic_load_explicit(&ring->octets_out, memory_order_acquire);
+    } while (out != before);
     return (size_t)(in - out);
 }
 
