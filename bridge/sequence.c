@@ -19,8 +19,8 @@ static void add_gap(struct sequence *s, unsigned i, struct gap gap)
     s->gap_count++;
 }
 
-/* Takes [low, high), which is part of a gap but not all of it, out of that gap. Only one that falls in
- * two needs another place in the table. */
+/* Takes [low, high), which is part of a gap but not all of it, out of that gap. Only one that falls
+ * in two needs another place in the table. */
 static void shrink_gap(struct sequence *s, unsigned i, uint64_t low, uint64_t high)
 {
     struct gap *gap = &s->gaps[i];
