@@ -1,0 +1,270 @@
+/* The front-loss rule: what a full ring refuses is counted there and nowhere else, a source that
+ * may wait loses nothing, and the memory behind a ring stays within what the ring counts. */
+#include "intake.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "frame.h"
+#include "harness.h"
+
+enum { MESSAGE = 60, FRAME = FRAME_HEADER + MESSAGE };
+
+struct route {
+    struct bell filled;
+    struct account account;
+    struct ring *ring;
+};
+
+static struct route *route_new(struct intake *intake, size_t capacity)
+{
+    struct route *route = aligned_alloc(_Alignof(struct route), sizeof *route);
+    *route = (struct route){.ring = ring_new(capacity, &route->filled)};
+    assert_non_null(route->ring);
+    assert_true(intake_add(intake, (struct entrance){route->ring, &route->account, "sink"}));
+    return route;
+}
+
+static void route_free(struct route *route)
+{
+    ring_free(route->ring);
+    free(route);
+}
+
+/* Puts messages `number`, number + 1, ... into the open batch and sends it on. */
+static void send_batch(struct intake *intake, uint32_t number, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        size_t have;
+        uint8_t *space = intake_space(intake, FRAME, &have);
+        assert_non_null(space);
+        store_be32(space, MESSAGE);
+        memset(space + FRAME_HEADER, 0, MESSAGE);
+        store_be32(space + FRAME_HEADER, number + i);
+        intake_commit(intake, FRAME, 1);
+    }
+    intake_flush(intake);
+}
+
+/* Settles the oldest batch as delivered; the number of its first message. False: there is none. */
+static bool deliver_batch(struct route *route, uint32_t *first)
+{
+    struct batch *batch = ring_take(route->ring);
+    if (!batch)
+        return false;
+    *first = load_be32(batch->data + FRAME_HEADER);
+    account_settle(&route->account, OUTCOME_DELIVERED, batch->count);
+    batch_unref(batch);
+    return true;
+}
+
+static void a_batch_reaches_every_ring(void **state)
+{
+    (void)state;
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *routes[3];
+    for (int i = 0; i < 3; i++)
+        routes[i] = route_new(intake, 65536);
+    assert_int_equal(intake_left(intake), BATCH_LIMIT);
+    intake_flush(intake); /* nothing is there */
+    send_batch(intake, 7, 10);
+    for (int i = 0; i < 3; i++) {
+        uint32_t first;
+        assert_int_equal(account_read(&routes[i]->account).in_flight, 10);
+        assert_true(deliver_batch(routes[i], &first));
+        assert_int_equal(first, 7);
+        assert_false(deliver_batch(routes[i], &first));
+        assert_int_equal(account_read(&routes[i]->account).in_flight, 0);
+    }
+    for (int i = 0; i < 3; i++)
+        route_free(routes[i]);
+    intake_free(intake);
+}
+
+static void refused_messages_are_received_and_malformed(void **state)
+{
+    (void)state;
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *route = route_new(intake, 65536);
+    intake_refuse(intake, 3);
+    struct tally tally = account_read(&route->account);
+    assert_int_equal(tally.received, 3);
+    assert_int_equal(tally.malformed, 3);
+    assert_int_equal(tally.in_flight, 0);
+    route_free(route);
+    intake_free(intake);
+}
+
+/* A tiny ring behind which nobody stirs, then somebody does: exact counts at each step. */
+static void a_full_ring_drops_whole_batches_at_the_front(void **state)
+{
+    (void)state;
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *route = route_new(intake, 4096);
+    uint32_t fits = (uint32_t)(4096 / batch_footprint(5 * FRAME));
+    uint32_t first, number = 0;
+    for (; number < 100; number++)
+        send_batch(intake, number * 5, 5);
+    struct tally tally = account_read(&route->account);
+    assert_int_equal(tally.received, 500);
+    assert_int_equal(tally.in_flight, fits * 5);
+    assert_int_equal(tally.dropped, 500 - fits * 5);
+
+    for (uint32_t i = 0; i < fits; i++) { /* what was taken is kept, the oldest first */
+        assert_true(deliver_batch(route, &first));
+        assert_int_equal(first, i * 5);
+    }
+    assert_false(deliver_batch(route, &first));
+    send_batch(intake, number * 5, 5);
+    assert_true(deliver_batch(route, &first));
+    assert_int_equal(first, number * 5);
+    tally = account_read(&route->account);
+    assert_int_equal(tally.received, 505);
+    assert_int_equal(tally.delivered, (fits + 1) * 5);
+    assert_int_equal(tally.dropped, 500 - fits * 5);
+    assert_int_equal(tally.in_flight, 0);
+    route_free(route);
+    intake_free(intake);
+}
+
+static void one_full_ring_costs_the_other_nothing(void **state)
+{
+    (void)state;
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *stuck = route_new(intake, 4096), *quick = route_new(intake, 4096);
+    uint32_t first;
+    for (uint32_t i = 0; i < 5000; i++) {
+        send_batch(intake, i, 1);
+        assert_true(deliver_batch(quick, &first));
+        assert_int_equal(first, i);
+    }
+    struct tally tally = account_read(&quick->account);
+    assert_int_equal(tally.delivered, 5000);
+    assert_int_equal(tally.dropped, 0);
+    tally = account_read(&stuck->account);
+    assert_int_equal(tally.received, 5000);
+    assert_int_equal(tally.dropped + tally.in_flight, 5000);
+    assert_true(tally.dropped > 0);
+    route_free(stuck);
+    route_free(quick);
+    intake_free(intake);
+}
+
+static void a_batch_of_the_source_goes_the_same_way(void **state)
+{
+    (void)state;
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *routes[2] = {route_new(intake, 4096), route_new(intake, 1 << 20)};
+    struct batch *batch = batch_alloc(100000);
+    batch->count = 3;
+    intake_offer(intake, batch);
+    assert_int_equal(account_read(&routes[0]->account).dropped, 3);
+    assert_int_equal(account_read(&routes[1]->account).in_flight, 3);
+    route_free(routes[0]);
+    route_free(routes[1]);
+    intake_free(intake);
+}
+
+/* A consumer on a thread of its own, which takes every batch a little late. */
+struct consumer {
+    struct route *route;
+    uint32_t expected; /* the next message */
+    uint32_t until;
+    unsigned wrong;
+    unsigned nap_us;
+};
+
+static void *consume(void *arg)
+{
+    struct consumer *c = arg;
+    while (c->expected < c->until) {
+        uint32_t seen = bell_listen(&c->route->filled);
+        uint32_t first;
+        if (deliver_batch(c->route, &first)) {
+            c->wrong += first != c->expected++;
+            if (c->expected % 64 == 0)
+                usleep(c->nap_us);
+        } else {
+            bell_wait(&c->route->filled, seen, -1);
+        }
+    }
+    return NULL;
+}
+
+static void a_source_that_waits_loses_nothing(void **state)
+{
+    (void)state;
+    enum { BATCHES = 20000 };
+    struct intake *intake = intake_new("test", WHEN_FULL_BLOCK);
+    struct consumer consumers[2];
+    pthread_t threads[2];
+    for (unsigned i = 0; i < 2; i++) {
+        consumers[i] = (struct consumer){
+            .route = route_new(intake, 4096), .until = BATCHES, .nap_us = 50 + 50 * i};
+        assert_int_equal(pthread_create(&threads[i], NULL, consume, &consumers[i]), 0);
+    }
+    for (uint32_t i = 0; i < BATCHES; i++)
+        send_batch(intake, i, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        struct tally tally = account_read(&consumers[i].route->account);
+        assert_int_equal(consumers[i].wrong, 0);
+        assert_int_equal(tally.received, BATCHES);
+        assert_int_equal(tally.delivered, BATCHES);
+        route_free(consumers[i].route);
+    }
+    intake_free(intake);
+}
+
+struct giver {
+    struct intake *intake;
+    _Atomic uint32_t sent;
+};
+
+static void *send_until_full(void *arg)
+{
+    struct giver *giver = arg;
+    for (uint32_t i = 0; i < 1000; i++) {
+        send_batch(giver->intake, i, 1);
+        atomic_store(&giver->sent, i + 1);
+    }
+    return NULL;
+}
+
+static void giving_up_ends_the_wait(void **state)
+{
+    (void)state;
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct route *route = route_new(giver.intake, 4096);
+    pthread_t thread;
+    uint32_t fits = (uint32_t)(4096 / batch_footprint(FRAME));
+    fits = fits < 16 ? fits : 16; /* the slots */
+    assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
+    while (atomic_load(&giver.sent) < fits)
+        sched_yield();
+    usleep(20000);
+    assert_int_equal(atomic_load(&giver.sent), fits); /* it waits */
+    intake_give_up(giver.intake);
+    pthread_join(thread, NULL);
+    struct tally tally = account_read(&route->account);
+    assert_int_equal(tally.received, 1000);
+    assert_int_equal(tally.in_flight, fits);
+    assert_int_equal(tally.dropped, 1000 - fits);
+    route_free(route);
+    intake_free(giver.intake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_batch_reaches_every_ring),
+        cmocka_unit_test(refused_messages_are_received_and_malformed),
+        cmocka_unit_test(a_full_ring_drops_whole_batches_at_the_front),
+        cmocka_unit_test(one_full_ring_costs_the_other_nothing),
+        cmocka_unit_test(a_batch_of_the_source_goes_the_same_way),
+        cmocka_unit_test(a_source_that_waits_loses_nothing),
+        cmocka_unit_test(giving_up_ends_the_wait),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
