@@ -47,6 +47,8 @@ struct sink_host {
     const char *hop;
     /* The sum of the routes into this sink, and what its sources lost, now. The sink's thread. */
     void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
+    /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */
+    void (*path)(void *arg, struct envelope *envelope);
     void *arg;
 };
 

@@ -48,18 +48,18 @@ static void judge_sharing(struct sink *s)
     s->shared = shared;
 }
 
-/* The envelope that the batch came in brings the hops before us; we add ourselves. */
+/* The envelope that the batch came in brings the hops before us; the closing one (no batch) brings the
+ * last that we heard of them. We add ourselves. */
 static void fill_envelope(struct sink *s, const struct batch *batch, uint32_t count)
 {
     struct hop_ledger self = {.instance = s->instance};
     struct envelope *e = &s->envelope;
-    if (!batch || batch->envelope_len == 0 ||
-        !envelope_read(e, batch->envelope, batch->envelope_len))
-        e->hops = batch ? 0 : e->hops; /* without a batch: the path of the last one */
+    if (!batch || !batch->envelope || !envelope_read(e, batch->envelope, batch->envelope_len))
+        e->hops = 0;
+    if (!batch)
+        s->host->path(s->host->arg, e);
     snprintf(self.hop, sizeof self.hop, "%s", s->host->hop);
     s->host->ledger(s->host->arg, &self.tally, &self.lost);
-    if (!batch && e->hops > 0 && e->path[e->hops - 1].instance == s->instance)
-        e->hops--;
     envelope_add_hop(e, &self);
     judge_sharing(s);
     e->sequence = s->sequence;

@@ -18,14 +18,12 @@ struct cli_option {
 static bool add_endpoint(struct endpoint **list, unsigned *count, enum direction direction,
                          const char *text, struct error *error)
 {
-    struct endpoint *grown = calloc(*count + 1, sizeof *grown);
+    struct endpoint *grown = realloc(*list, (*count + 1) * sizeof *grown);
     if (!grown)
         return error_set(error, "out of memory");
-    /* endpoints point into themselves, so the older ones are read anew where they stand now */
-    memcpy(grown, *list, *count * sizeof *grown);
+    /* endpoints point into themselves, and may stand elsewhere now */
     for (unsigned i = 0; i < *count; i++)
         grown[i].place.options = &grown[i].options;
-    free(*list);
     *list = grown;
     return endpoint_parse(&grown[(*count)++], direction, text, error);
 }

@@ -11,7 +11,7 @@
 
 enum {
     HOP_NAME_MAX = 63,
-    ENVELOPE_HOPS = 16,         /* a longer path loses its oldest hops */
+    ENVELOPE_HOPS = 32,         /* a longer path loses its oldest hops */
     ENVELOPE_MAX = 16 * 1024,   /* octets; a longer one is refused */
 };
 

@@ -62,6 +62,13 @@ static void exit_ledger(void *arg, struct tally *tally, uint64_t *lost)
     *lost = lost_in_all(exit->hop);
 }
 
+static void exit_path(void *arg, struct envelope *envelope)
+{
+    const struct hop *hop = ((struct exit *)arg)->hop;
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        upstream_add_hops(intake_upstream(hop->feeds[i].intake), envelope);
+}
+
 static bool open_feed(struct hop *hop, const struct endpoint *endpoint, struct error *error)
 {
     struct feed *feed = &hop->feeds[hop->feed_count];
@@ -80,7 +87,8 @@ static bool open_exit(struct hop *hop, const struct endpoint *endpoint, struct e
 {
     struct exit *exit = &hop->exits[hop->exit_count];
     exit->hop = hop;
-    exit->host = (struct sink_host){.hop = hop->config->hop, .ledger = exit_ledger, .arg = exit};
+    exit->host = (struct sink_host){
+        .hop = hop->config->hop, .ledger = exit_ledger, .path = exit_path, .arg = exit};
     exit->outlet = outlet_new(endpoint, &exit->host, error);
     if (!exit->outlet)
         return false;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,12 +161,23 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
     return status;
 }
 
+/* Each sender is a descriptor: the usual soft limit of 1,024 is there for select(), which we do not use. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int run(const struct config *config)
 {
     struct bell bell = {0};
     struct signals signals;
     pthread_t thread;
     log_init(config->hop);
+    raise_descriptor_limit();
     if (!signals_init(&signals, &bell, &thread)) {
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
         return EXIT_NO_START;

@@ -96,13 +96,6 @@ bool ring_offer(struct ring *ring, struct batch *batch)
     return true;
 }
 
-bool ring_has_room(const struct ring *ring, size_t footprint)
-{
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    return head - tail <= ring->mask && ring_octets(ring) + footprint <= ring->capacity;
-}
-
 struct bell *ring_drained(struct ring *ring)
 {
     return &ring->drained;
@@ -128,17 +121,16 @@ struct batch *ring_take(struct ring *ring)
 
 size_t ring_octets(const struct ring *ring)
 {
-    /* What went in, read between two looks at what went out. Where these agree the difference was
-     * true at one moment; else both sides moved on, and it could be beyond the capacity. All acquire:
-     * the looks keep their order. */
-    uint64_t in, before;
     uint64_t out = atomic_load_explicit(&ring->octets_out, memory_order_acquire);
-    do {
-        before = out;
-        in = atomic_load_explicit(&ring->octets_in, memory_order_acquire);
-        out = atomic_load_explicit(&ring->octets_out, memory_order_acquire);
-    } while (out != before);
-    return (size_t)(in - out);
+    for (int look = 0; look < 4; look++) {
+        /* out before in: it never overtakes in, so the difference is never negative */
+        uint64_t in = atomic_load_explicit(&ring->octets_in, memory_order_acquire);
+        uint64_t again = atomic_load_explicit(&ring->octets_out, memory_order_acquire);
+        if (again == out)
+            return (size_t)(in - out);
+        out = again;
+    }
+    return ring->capacity; /* both sides are too busy for a still picture: say the bound */
 }
 
 size_t ring_capacity(const struct ring *ring)

@@ -150,6 +150,17 @@ uint64_t upstream_lost(struct upstream *upstream)
     return lost;
 }
 
+void upstream_add_hops(struct upstream *upstream, struct envelope *envelope)
+{
+    pthread_mutex_lock(&upstream->lock);
+    for (unsigned i = 0; i < upstream->count; i++) {
+        const struct link *link = upstream->links[i];
+        for (unsigned k = 0; k < link->hop_count; k++)
+            envelope_add_hop(envelope, &link->hops[k]);
+    }
+    pthread_mutex_unlock(&upstream->lock);
+}
+
 void tally_json(struct buffer *out, const struct tally *tally)
 {
     json_number(out, "received", tally->received);

@@ -20,6 +20,9 @@ void upstream_note(struct upstream *upstream, const struct envelope *envelope);
 /* Messages that never arrived, over all links of this source. */
 uint64_t upstream_lost(struct upstream *upstream);
 
+/* Adds the last ledger of every hop known to an envelope's path, the newest senders last. */
+void upstream_add_hops(struct upstream *upstream, struct envelope *envelope);
+
 /* Appends one JSON object per link to the open array; prints one block of the table per link. */
 void upstream_json(struct upstream *upstream, struct buffer *out);
 void upstream_print(struct upstream *upstream, FILE *out);

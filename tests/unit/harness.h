@@ -3,16 +3,12 @@
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 /* The amount of work for this build: all of it in a release, less where the compiler or a sanitizer
  * makes it slow. */

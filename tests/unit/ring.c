@@ -11,6 +11,7 @@
 enum {
     CAPACITY = 64 * 1024,
     RACE_CAPACITY = 1024 * 1024,
+    LOOKS = 200, /* before a side sleeps */
     CAST = 8192, /* batches that are used in turn: more than the ring has slots */
 };
 
@@ -56,17 +57,13 @@ static void a_full_ring_refuses_and_takes_nothing(void **state)
     assert_true(ring_offer(ring, &rest));
     uint32_t rings = bell_listen(&filled);
     assert_false(ring_offer(ring, &two));
-    assert_false(ring_has_room(ring, 2));
     assert_int_equal(ring_octets(ring), 4095);
     assert_int_equal(two.refs, 1);
     assert_int_equal(bell_listen(&filled), rings);
-    assert_true(ring_has_room(ring, 1));
     assert_true(ring_offer(ring, &one));
     assert_int_equal(ring_octets(ring), 4096);
 
     assert_ptr_equal(ring_take(ring), &half);
-    assert_true(ring_has_room(ring, 2048));
-    assert_false(ring_has_room(ring, 2049));
     assert_true(ring_offer(ring, &two));
     ring_free(ring);
 }
@@ -92,7 +89,6 @@ static void small_batches_find_the_slots_full(void **state)
     while (in < CAPACITY && ring_offer(ring, &tiny))
         in++;
     assert_int_equal(in, CAPACITY / 256);
-    assert_false(ring_has_room(ring, 1));
     for (unsigned turn = 0; turn < 3 * in; turn++) { /* over the end of the slots and on */
         assert_non_null(ring_take(ring));
         assert_true(ring_offer(ring, &tiny));
@@ -162,12 +158,30 @@ static void maybe_nap(const struct race *race, uint64_t *noise)
         sched_yield();
 }
 
+/* Now and then a look succeeds before it is worth to sleep; the naps are there for the sleeping. */
+static bool offer(struct race *race, struct batch *batch)
+{
+    for (int look = race->naps ? 1 : LOOKS; look > 0; look--) {
+        if (ring_offer(race->ring, batch))
+            return true;
+    }
+    return false;
+}
+
+static struct batch *take(struct race *race)
+{
+    struct batch *batch = NULL;
+    for (int look = race->naps ? 1 : LOOKS; look > 0 && !batch; look--)
+        batch = ring_take(race->ring);
+    return batch;
+}
+
 static void offer_or_wait(struct race *race, struct batch *batch)
 {
     struct bell *drained = ring_drained(race->ring);
     for (;;) {
         uint32_t seen = bell_listen(drained);
-        if (ring_offer(race->ring, batch))
+        if (offer(race, batch))
             return;
         bell_wait(drained, seen, -1);
     }
@@ -177,7 +191,7 @@ static struct batch *take_or_wait(struct race *race)
 {
     for (;;) {
         uint32_t seen = bell_listen(&race->filled);
-        struct batch *batch = ring_take(race->ring);
+        struct batch *batch = take(race);
         if (batch)
             return batch;
         bell_wait(&race->filled, seen, -1);

@@ -1,0 +1,176 @@
+"""Starts and ends the parts of scripts/demo: a root server, a resolver with dnstap, a collector, a bridge."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+BRIDGE, QUERIES = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+ZONE = "example.corp"
+HOSTS = 20
+
+
+def free_port():
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        return udp.getsockname()[1]
+
+
+class Demo:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="dnstap-demo-")
+        os.chmod(self.folder, 0o755)
+        self.running = []
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+        return self.path(name)
+
+    def start(self, name, *args, **kwargs):
+        log = open(self.path(name + ".log"), "w")
+        process = subprocess.Popen(list(args), stderr=log, **kwargs)
+        self.running.append(process)
+        return process
+
+    def log(self, name):
+        with open(self.path(name + ".log")) as f:
+            return f.read()
+
+    def wait(self, what, test, seconds=20):
+        end = time.monotonic() + seconds
+        while not test():
+            if time.monotonic() > end:
+                logs = "".join(self.log(f[:-4]) for f in os.listdir(self.folder) if f.endswith(".log"))
+                raise SystemExit(f"demo: waited in vain for {what}\n{logs}")
+            time.sleep(0.05)
+
+    def answers(self, port):
+        done = subprocess.run(["kdig", "@127.0.0.1", "-p", str(port), "+timeout=1", "+retry=0", f"host1.{ZONE}"],
+                              capture_output=True)
+        return b"NOERROR" in done.stdout
+
+    def start_root(self):
+        """Knot answers for the root and all below it, so that no query leaves this machine."""
+        port = free_port()
+        hosts = "\n".join(f"host{i}.{ZONE}. 1 IN A 192.0.2.{i}" for i in range(HOSTS))
+        zone = self.write("root.zone", f". 1 IN SOA ns. root. 1 3600 600 86400 1\n. 1 IN NS ns.\n"
+                                       f"ns. 1 IN A 127.0.0.1\n{hosts}\n")
+        conf = self.write("knot.conf", f"""
+server:
+    rundir: {self.folder}
+    listen: 127.0.0.1@{port}
+database:
+    storage: {self.path("knot-db")}
+log:
+  - target: stderr
+    any: warning
+zone:
+  - domain: .
+    file: {zone}
+    semantic-checks: off
+""")
+        self.start("knot", "knotd", "-c", conf)
+        self.wait("knot's answer", lambda: self.answers(port))
+        return port
+
+    def start_resolver(self, root, tap):
+        port = free_port()
+        conf = self.write("unbound.conf", f"""
+server:
+  interface: 127.0.0.1
+  port: {port}
+  username: ""
+  chroot: ""
+  directory: "{self.folder}"
+  pidfile: ""
+  use-syslog: no
+  do-not-query-localhost: no
+  module-config: "iterator"
+remote-control:
+  control-enable: no
+stub-zone:
+  name: "."
+  stub-addr: 127.0.0.1@{root}
+dnstap:
+  dnstap-enable: yes
+  dnstap-socket-path: "{tap}"
+  dnstap-bidirectional: yes
+  dnstap-log-client-query-messages: yes
+  dnstap-log-client-response-messages: yes
+  dnstap-log-resolver-query-messages: yes
+  dnstap-log-resolver-response-messages: yes
+""")
+        resolver = self.start("unbound", "unbound", "-d", "-c", conf)
+        self.wait("unbound's answer", lambda: self.answers(port))
+        return resolver, port
+
+    def start_hop(self, name, *args, **kwargs):
+        hop = self.start(name, BRIDGE, "--hop", name, *args, **kwargs)
+        self.wait(f"{name} to run", lambda: "running:" in self.log(name))
+        return hop
+
+    def ask(self, port):
+        queries = []
+        for i in range(QUERIES):
+            queries += [f"host{i % HOSTS}.{ZONE}", ("A", "AAAA", "TXT")[i % 3]]
+        for i in range(0, len(queries), 100):
+            subprocess.run(["kdig", "@127.0.0.1", "-p", str(port), "+short", *queries[i:i + 100]],
+                           stdout=subprocess.DEVNULL, check=True)
+
+    def show(self, stream):
+        """Every message as it comes out of the second hop; the first and then some, for a reader's eye."""
+        count = 0
+        for line in stream:
+            count += 1
+            if count <= 20 or count % 50 == 0:
+                print(f"{count:6d}  {line.decode(errors='replace').rstrip()}", flush=True)
+        print(f"{count:6d}  messages came out", flush=True)
+
+    def stop(self, process):
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    def run(self):
+        tap, link = self.path("dnstap.sock"), f"nng+tcp:127.0.0.1:{free_port()}"
+        print(f"unbound -> unix:{tap} -> collector -> {link} -> bridge -> file and terminal\n", flush=True)
+        bridge = self.start_hop("bridge", "--from", link, "--to", "-#format=text",
+                                "--to", self.path("dns.fstrm"), stdout=subprocess.PIPE)
+        shower = threading.Thread(target=self.show, args=(bridge.stdout,))
+        shower.start()
+        collector = self.start_hop("collector", "--from", "unix:" + tap, "--to", link)
+        resolver, port = self.start_resolver(self.start_root(), tap)
+        self.ask(port)
+        time.sleep(1.2)  # unbound hands on what it holds by the second
+        self.stop(resolver)
+        self.stop(collector)
+        self.wait("the collector's goodbye", lambda: "ended at sequence" in self.log("bridge"))
+        self.stop(bridge)
+        shower.join()
+        for name in ("collector", "bridge"):
+            ledger = "ledger of" + self.log(name).split("ledger of")[-1]
+            print("\n" + "\n".join(l for l in ledger.splitlines() if not l.startswith("time=")), flush=True)
+        return bridge.returncode or collector.returncode
+
+    def end(self):
+        for process in reversed(self.running):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+demo = Demo()
+try:
+    status = demo.run()
+finally:
+    demo.end()
+sys.exit(status)

@@ -1,0 +1,226 @@
+"""Measures the paths of this program beside their peers: in one run, in turn, medians over the rounds.
+Numbers are printed, never judged. Arguments: BUILD_DIRECTORY [--rounds N] [--loops N]."""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+import lab  # noqa: E402
+
+
+class Meter:
+    """One side of a measurement: a process whose time, memory and output are looked at."""
+
+    def __init__(self, args, **kwargs):
+        self.peak = 0
+        self.process = subprocess.Popen([str(a) for a in args], stderr=subprocess.PIPE,
+                                        stdout=subprocess.DEVNULL, **kwargs)
+
+    def end(self, number=15):
+        # before it is a zombie: getrusage() would count what the parent's memory was at the fork
+        with contextlib.suppress(OSError, AttributeError):
+            with open(f"/proc/{self.process.pid}/status") as f:
+                self.peak = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+        self.log = self.process.stderr.read().decode(errors="replace")
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = status
+        self.cpu = usage.ru_utime + usage.ru_stime
+        return self
+
+
+def wait_size(path, size):
+    """Waits until the file has its size, or has stopped growing, for something was lost: when that was,
+    and whether it is complete."""
+    last, last_change = -1, time.monotonic()
+    while True:
+        now = os.path.getsize(path) if os.path.exists(path) else 0
+        if now != last:
+            last, last_change = now, time.monotonic()
+        if now >= size or time.monotonic() - last_change > 3:
+            return last_change, now >= size
+        time.sleep(0.0005)
+
+
+class Bench:
+    def __init__(self, build, rounds, loops):
+        self.bridge = os.path.join(build, "bridge/dnstap-bridge")
+        self.tools = os.path.join(build, "tests/bench")
+        self.rounds, self.loops = rounds, loops
+        self.folder = tempfile.mkdtemp(prefix="bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.corpus = lab.corpus("unbound")
+        octets = lab.corpus_octets("unbound")
+        self.frames = len(lab.split(octets)) * loops
+        self.octets = (len(octets) - 42 - 12) * loops
+        self.count = 0
+
+    def path(self, name):
+        return os.path.join(self.folder, f"{name}-{self.count}")
+
+    def blast(self, sock):
+        lab.eventually(sock, lambda: os.path.exists(sock))
+        time.sleep(0.2)
+        start = time.monotonic()
+        sender = subprocess.Popen([os.path.join(self.tools, "blast"), self.corpus, str(self.loops), sock],
+                                  stdout=subprocess.DEVNULL)
+        return start, sender
+
+    def finish(self, start, sender, meters, out, held_back=0):
+        end, complete = wait_size(out, self.octets - held_back)
+        seconds = end - start
+        sender.wait()
+        for meter in meters:
+            meter.end()
+        got = os.path.getsize(out)
+        os.unlink(out)
+        lost = 0 if complete else round(self.frames * (self.octets - got) / self.octets)
+        cpu = sum(meter.cpu for meter in meters)
+        return {"rate": self.frames / seconds, "cpu": cpu / self.frames * 1e6,
+                "peak": max(meter.peak for meter in meters), "lost": lost, "log": meters[-1].log}
+
+    # Frame Streams unix -> file
+
+    def floor(self):
+        sock, out = self.path("sock"), self.path("out")
+        meter = Meter([os.path.join(self.tools, "floor"), sock, out])
+        start, sender = self.blast(sock)
+        return self.finish(start, sender, [meter], out)
+
+    def ours(self, when_full="drop"):
+        sock, out = self.path("sock"), self.path("out")
+        meter = Meter([self.bridge, "--from", f"unix:{sock}#when-full={when_full}", "--to", out])
+        start, sender = self.blast(sock)
+        result = self.finish(start, sender, [meter], out)
+        result["lost"] = self.frames - delivered(meter.log)
+        return result
+
+    def ours_blocking(self):
+        return self.ours("block")
+
+    def fstrm_capture(self):
+        sock, out = self.path("sock"), self.path("out")
+        meter = Meter(["fstrm_capture", "-t", "protobuf:dnstap.Dnstap", "-u", sock, "-w", out])
+        start, sender = self.blast(sock)
+        return self.finish(start, sender, [meter], out, held_back=1 << 16)
+
+    def go_dnstap(self):
+        sock, out = self.path("sock"), self.path("out")
+        meter = Meter(["dnstap", "-u", sock, "-w", out])
+        start, sender = self.blast(sock)
+        return self.finish(start, sender, [meter], out, held_back=1 << 16)
+
+    # unix -> nng -> file
+
+    def two_hops_blocking(self):
+        return self.two_hops("block")
+
+    def two_hops(self, when_full="drop"):
+        sock, out, link = self.path("sock"), self.path("out"), "nng+ipc:" + self.path("nng")
+        far = Meter([self.bridge, "--from", link + "#when-full=block", "--to", out])
+        near = Meter([self.bridge, "--from", f"unix:{sock}#when-full={when_full}", "--to", link])
+        start, sender = self.blast(sock)
+        seconds = wait_size(out, self.octets)[0] - start
+        sender.wait()
+        near.end()
+        far.end()
+        os.unlink(out)
+        return {"rate": self.frames / seconds, "cpu": (near.cpu + far.cpu) / self.frames * 1e6,
+                "peak": max(near.peak, far.peak), "lost": self.frames - delivered(far.log)}
+
+    def bare_nng(self):
+        out, link = self.path("out"), "ipc://" + self.path("nng")
+        size = 64 * 1024
+        messages = self.octets // size
+        pull = Meter([os.path.join(self.tools, "nng_bare"), "pull", link, out])
+        time.sleep(0.3)
+        start = time.monotonic()
+        push = Meter([os.path.join(self.tools, "nng_bare"), "push", link, messages])
+        seconds = wait_size(out, messages * size)[0] - start
+        push.end()
+        pull.end()
+        os.unlink(out)
+        return {"rate": self.frames / seconds, "cpu": (push.cpu + pull.cpu) / self.frames * 1e6,
+                "peak": max(push.peak, pull.peak), "lost": 0}
+
+    def ring(self):
+        out = subprocess.run([os.path.join(self.tools, "ring_bench"), "5000000"], capture_output=True, text=True)
+        wall, cpu = map(float, out.stdout.split())
+        return {"wall": wall, "cpu": cpu}
+
+    def run(self):
+        paths = (
+            ("Frame Streams unix socket to file", "floor: 64 KiB read and write", (
+                ("floor: 64 KiB read and write", self.floor),
+                ("dnstap-bridge, when-full=block", self.ours_blocking),
+                ("dnstap-bridge, when-full=drop", self.ours),
+                ("fstrm_capture", self.fstrm_capture if shutil.which("fstrm_capture") else None),
+                ("dnstap (Go)", self.go_dnstap if shutil.which("dnstap") else None))),
+            ("unix socket to nng to file, two processes", "bare nng push/pull, 64 KiB messages", (
+                ("bare nng push/pull, 64 KiB messages", self.bare_nng),
+                ("two hops, when-full=block", self.two_hops_blocking),
+                ("two hops, when-full=drop", self.two_hops))),
+        )
+        print(f"{self.rounds} rounds of {self.frames:,} messages ({self.octets >> 20} MiB), medians; "
+              f"files in {os.path.dirname(self.folder)}; {machine()}\n")
+        for title, base, sides in paths:
+            self.measure(title, base, sides)
+        rings = [self.ring() for _ in range(self.rounds)]
+        print("The ring alone, one batch at a time between two threads: "
+              f"{statistics.median(r['wall'] for r in rings):.0f} ns a batch, "
+              f"{statistics.median(r['cpu'] for r in rings):.0f} ns of the producer's processor time")
+        shutil.rmtree(self.folder)
+
+    def measure(self, title, base, sides):
+        results = {name: [] for name, run in sides if run}
+        for _ in range(self.rounds):
+            for name, run in sides:
+                if run:
+                    self.count += 1
+                    results[name].append(run())
+                else:
+                    print(f"SKIPPED: {name} is not installed")
+        print(f"| {title} | messages/s | of the floor | CPU s per million | peak memory | lost |\n"
+              "| --- | --- | --- | --- | --- | --- |")
+        median = {name: {k: statistics.median(r[k] for r in rows) for k in ("rate", "cpu", "peak", "lost")}
+                  for name, rows in results.items()}
+        for name, m in median.items():
+            print(f"| {name} | {m['rate']:,.0f} | {m['rate'] / median[base]['rate']:.0%} | {m['cpu']:.2f} | "
+                  f"{memory(m['peak'])} | {m['lost']:,.0f} |")
+        print()
+        sys.stdout.flush()
+
+
+def memory(octets):
+    return f"{octets / 2**20:.0f} MiB" if octets else "gone before it was asked"
+
+
+def delivered(log):
+    """The sum of a ledger table's delivered column."""
+    table = log.split("ledger of hop")[-1]
+    rows = re.findall(r"^ +(\d+) +(\d+) +\d+ +\d+ +\d+ +\d+ +\d+$", table, re.M)
+    return sum(int(d) for _, d in rows)
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
+    return f"{os.cpu_count()} x {model.group(1) if model else platform.machine()}, Linux {platform.release()}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loops", type=int, default=100)
+    arguments = parser.parse_args()
+    Bench(arguments.build, arguments.rounds, arguments.loops).run()

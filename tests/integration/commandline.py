@@ -1,0 +1,120 @@
+"""What the command line says: help, mistakes, exit codes."""
+
+import os
+import re
+import socket
+import subprocess
+
+import lab
+
+
+class Mistakes(lab.Case):
+    def refused(self, *args, says):
+        code, out, err = lab.run_bridge(*args)
+        self.assertEqual(code, 2, (out, err))
+        self.assertEqual(err.count("\n"), 1, err)
+        for word in says:
+            self.assertIn(word, err)
+
+    def test_each_is_one_line_that_names_the_culprit_and_the_valid(self):
+        out = self.path("out")
+        self.refused(says=["--from"])
+        self.refused("--from", lab.corpus("bind"), says=["--to"])
+        self.refused("--form", "x", says=["'--form'", "--from"])
+        self.refused("--from", says=["--from needs a value"])
+        self.refused("--from", "carrier:pigeon", "--to", out, says=["carrier:", "unix:", "nng+tcp:"])
+        self.refused("--from", "unix:", "--to", out, says=["no address"])
+        self.refused("--from", "-#lop=3", "--to", out, says=["'lop'", "loop", "max-frame"])
+        self.refused("--from", "-#loop=many", "--to", out, says=["loop", "'many'", "whole number"])
+        self.refused("--from", "-#loop", "--to", out, says=["loop=..."])
+        self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|text"])
+        self.refused("--from", "-", "--to", out + "#ring=9", says=["ring"])
+        self.refused("--from", "-", "--to", out + "#ring=64KiB", says=["ring=64KiB", "largest batch"])
+        self.refused("--from", "-", "--to", out, "--hop", "", says=["--hop"])
+        self.refused("--from", "-", "--to", out, "--drain-timeout", "soon", says=["'soon'", "5s"])
+
+    def test_places_that_cannot_be_opened(self):
+        out = self.path("out")
+        source = lab.corpus("bind")
+        self.refused("--from", self.path("absent"), "--to", out, says=["absent", "No such file"])
+        self.refused("--from", self.folder, "--to", out, says=["directory"])
+        self.refused("--from", source, "--to", self.path("no/such/folder"), says=["No such file"])
+        self.refused("--from", "unix:" + self.path("no/such/folder"), "--to", out, says=["listen"])
+        self.refused("--from", "unix:" + "x" * 200, "--to", out, says=["path"])
+        self.refused("--from", "tcp:127.0.0.1", "--to", out, says=["HOST:PORT"])
+        self.refused("--from", "nng+tcp:127.0.0.1:0#listen,dial", "--to", out, says=["exclude"])
+        self.refused("--from", source, "--to", "unix:/x#format=text", says=["dnstap only"])
+        self.refused("--from", source, "--to", self.path("x.gz"), says=["x.gz"])
+
+    def test_ports_taken(self):
+        with socket.socket() as taken, socket.socket(socket.AF_UNIX) as taken_unix:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            taken_unix.bind(self.path("sock"))
+            taken_unix.listen()
+            for url in (f"tcp:127.0.0.1:{port}", f"nng+tcp:127.0.0.1:{port}", "unix:" + self.path("sock")):
+                self.refused("--from", url, "--to", self.path("out"), says=[url, "in use"])
+
+    def test_a_socket_left_behind_is_taken_over(self):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(self.path("sock"))
+        bridge = self.bridge("--from", "unix:" + self.path("sock"), "--to", self.path("out")).ready()
+        self.assertEqual(bridge.stop(), 0)
+        self.assertFalse(os.path.exists(self.path("sock")))
+
+    def test_an_existing_file_is_not_overwritten(self):
+        precious = self.write("precious", b"data")
+        self.refused("--from", lab.corpus("bind"), "--to", precious, says=["exists"])
+        self.assertEqual(lab.read_file(precious), b"data")
+
+
+class Help(lab.Case):
+    def test_help_fits_one_screen_and_shows_three_examples(self):
+        code, out, _ = lab.run_bridge("--help")
+        self.assertEqual(code, 0)
+        lines = out.decode().splitlines()
+        self.assertLessEqual(len(lines), 40)
+        self.assertLessEqual(max(map(len, lines)), 100)
+        self.assertEqual(sum("dnstap-bridge --from" in line and "Usage" not in line for line in lines), 3)
+
+    def test_help_of_each_adapter(self):
+        for scheme in ("file", "unix", "tcp", "nng+tcp", "nng+ipc"):
+            code, out, _ = lab.run_bridge("--help", scheme)
+            self.assertEqual(code, 0)
+            self.assertIn(b"ring=", out)
+        self.assertEqual(lab.run_bridge("--help", "pigeon")[0], 2)
+
+    def test_the_adapters_page_is_what_the_help_says(self):
+        page = lab.read_file(os.path.join(lab.ROOT, "docs/adapters.md")).decode()
+        for scheme in ("file", "unix", "nng+tcp"):
+            text = lab.run_bridge("--help", scheme)[1].decode().rstrip()
+            self.assertIn("".join("    " + line + "\n" if line else "\n" for line in text.split("\n")), page,
+                          "run scripts/adapters-page and look at what changed")
+
+    def test_the_manual_is_well_formed_and_knows_every_option(self):
+        lab.need("mandoc")
+        page = os.path.join(lab.ROOT, "docs/dnstap-bridge.1")
+        lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
+        self.assertEqual(lint.stdout, "")
+        text = subprocess.run(["mandoc", "-T", "ascii", page], capture_output=True).stdout.decode()
+        text = re.sub(".\b", "", text)
+        for option in re.findall(r"^  (--[a-z-]+)", lab.run_bridge("--help")[1].decode(), re.M):
+            self.assertIn(option, text)
+
+    def test_version(self):
+        code, out, _ = lab.run_bridge("--version")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, rb"^dnstap-bridge \d+\.\d+\.\d+\n$")
+
+    def test_check_opens_nothing(self):
+        code, out, err = lab.run_bridge("--check", "--from", "unix:" + self.path("sock"),
+                                        "--to", self.path("out") + "#ring=8MiB")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(os.listdir(self.folder), [])
+        for word in (b"when-full", b"memory ceiling: ", b"ring=8MiB"):
+            self.assertIn(word, out.replace(b"makes it drop", b"when-full"))
+
+
+if __name__ == "__main__":
+    lab.main()

@@ -1,0 +1,138 @@
+/* URLs and options: what is meant is understood, what is wrong is named. */
+#include "endpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+
+static const struct option_spec table[] = {
+    {.name = "flag", .type = OPTION_FLAG},
+    {.name = "text", .type = OPTION_STRING},
+    {.name = "pick", .type = OPTION_CHOICE, .choices = "one|two|three", .fallback = "two"},
+    {.name = "count", .type = OPTION_COUNT, .min = 1, .max = 100},
+    {.name = "size", .type = OPTION_SIZE, .fallback = "64MiB"},
+    {.name = "time", .type = OPTION_DURATION, .fallback = "5s"},
+    {.name = "rate", .type = OPTION_RATE},
+    {0},
+};
+static const struct option_spec *const tables[OPTION_TABLES] = {table, NULL};
+
+static void values_and_defaults_are_understood(void **state)
+{
+    (void)state;
+    struct options o;
+    struct error error;
+    assert_true(options_parse(&o, tables, "flag,text=a=b,count=7,size=2KiB,time=250ms,rate=10/s", &error));
+    assert_true(options_flag(&o, "flag"));
+    assert_string_equal(options_string(&o, "text"), "a=b");
+    assert_true(options_is(&o, "pick", "two"));
+    assert_int_equal(options_number(&o, "count"), 7);
+    assert_int_equal(options_number(&o, "size"), 2048);
+    assert_int_equal(options_number(&o, "time"), 250);
+    assert_int_equal(options_number(&o, "rate"), 10);
+    options_free(&o);
+    assert_true(options_parse(&o, tables, NULL, &error));
+    assert_int_equal(options_number(&o, "size"), 64 << 20);
+    assert_int_equal(options_number(&o, "time"), 5000);
+    assert_false(options_flag(&o, "flag"));
+    assert_null(options_string(&o, "text"));
+    options_free(&o);
+}
+
+static void mistakes_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"flog", "'flog'"},          {"flog=1", "valid here: flag, text, pick"},
+        {"text", "text=..."},        {"text=", "empty"},
+        {"flag=maybe", "yes or no"}, {"pick=four", "one|two|three"},
+        {"pick=", "one|two|three"},  {"pick=one|two", "one|two|three"},
+        {"count=0", "1 to 100"},     {"count=101", "1 to 100"},
+        {"count=-1", "'-1'"},        {"count= 1", "whole number"},
+        {"count=1x", "'1x'"},        {"count=99999999999999999999", "whole number"},
+        {"size=5MB", "'5MB'"},       {"size=99999999999999GiB", "size"},
+        {"time=5", "5s"},            {"rate=5/m", "1000/s"},
+        {"=5", "''"},                {"count=5,flog", "'flog'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct options o;
+        struct error error = {{0}};
+        assert_false(options_parse(&o, tables, cases[i].text, &error));
+        if (!strstr(error.text, cases[i].says))
+            fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].text, error.text, cases[i].says);
+        options_free(&o);
+    }
+}
+
+static void noise_harms_nothing(void **state)
+{
+    (void)state;
+    static const char letters[] = "flagtextpickcountsize,,,===0123456789KiBs/|#:%";
+    srandom(17);
+    for (int i = 0; i < 100000; i++) {
+        char text[40];
+        size_t len = (size_t)random() % (sizeof text - 1);
+        for (size_t k = 0; k < len; k++)
+            text[k] = letters[(size_t)random() % (sizeof letters - 1)];
+        text[len] = '\0';
+        struct options o;
+        struct endpoint e;
+        struct error error;
+        options_parse(&o, tables, text, &error);
+        options_free(&o);
+        endpoint_parse(&e, i % 2 ? DIRECTION_SOURCE : DIRECTION_SINK, text, &error);
+        endpoint_free(&e);
+    }
+}
+
+static void urls_find_their_adapters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *scheme, *address;
+    } cases[] = {
+        {"/var/tap.fstrm", "file", "/var/tap.fstrm"},
+        {"tap", "file", "tap"},
+        {"-", "file", "-"},
+        {"./a:b", "file", "./a:b"},
+        {"file:a:b#ring=128MiB", "file", "a:b"},
+        {"unix:/run/x.sock", "unix", "/run/x.sock"},
+        {"tcp:[::1]:53", "tcp", "[::1]:53"},
+        {"nng+tcp://host:1", "nng+tcp", "//host:1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct endpoint e;
+        struct error error;
+        assert_true(endpoint_parse(&e, DIRECTION_SINK, cases[i].url, &error));
+        assert_string_equal(e.place.scheme, cases[i].scheme);
+        assert_string_equal(e.place.address, cases[i].address);
+        endpoint_free(&e);
+    }
+}
+
+static void sizes_are_printed_as_people_write_them(void **state)
+{
+    (void)state;
+    char text[32];
+    size_print(64 << 20, text, sizeof text);
+    assert_string_equal(text, "64MiB");
+    size_print(1536, text, sizeof text);
+    assert_string_equal(text, "1.5KiB");
+    size_print(7, text, sizeof text);
+    assert_string_equal(text, "7");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_and_defaults_are_understood),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(noise_harms_nothing),
+        cmocka_unit_test(urls_find_their_adapters),
+        cmocka_unit_test(sizes_are_printed_as_people_write_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
