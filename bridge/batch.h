@@ -43,6 +43,10 @@ void batch_unref(struct batch *batch);
  * written by the caller until it is shared. NULL when memory runs out. One reference. */
 struct batch *batch_alloc(uint32_t len);
 
+/* Exchanges a reference for one to the same messages in memory of their own: whoever keeps a batch out
+ * of many would else keep its whole slab in use. NULL when memory runs out, the reference unchanged. */
+struct batch *batch_apart(struct batch *batch);
+
 /* Builds batches in slabs. Owned by one source thread. */
 struct batch_builder;
 

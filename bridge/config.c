@@ -56,11 +56,11 @@ static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *ur
 }
 
 /* A ring's batches stand in slabs of which a sixteenth may go unused, and begin and end in the middle
- * of one; one more batch is in the sink's hands. */
+ * of one, twice where it was full in between; one more batch is in the sink's hands. */
 static uint64_t route_memory(const struct endpoint *source, const struct endpoint *sink)
 {
     uint64_t ring = options_number(&sink->options, "ring");
-    return ring + ring / 15 + 2 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
+    return ring + ring / 15 + 4 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
 }
 
 uint64_t config_ceiling(const struct config *config, FILE *out)

@@ -96,6 +96,13 @@ bool ring_offer(struct ring *ring, struct batch *batch)
     return true;
 }
 
+bool ring_has_room(struct ring *ring, size_t footprint)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t octets = atomic_load_explicit(&ring->octets_in, memory_order_relaxed);
+    return room_for(ring, head, octets, footprint);
+}
+
 struct bell *ring_drained(struct ring *ring)
 {
     return &ring->drained;

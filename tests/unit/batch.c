@@ -188,6 +188,24 @@ static void a_batch_of_its_own_memory(void **state)
     }
 }
 
+static void a_batch_apart_leaves_its_slab(void **state)
+{
+    (void)state;
+    struct batch_builder *builder = batch_builder_new();
+    struct batch *first = build(builder, 5000, 1);
+    struct batch *apart = batch_apart(first);
+    assert_ptr_not_equal(apart, first);
+    assert_true(holds(apart, 5000, 1));
+    assert_int_equal(apart->count, 1);
+    assert_int_equal(apart->footprint, batch_footprint(5000));
+    assert_ptr_equal(batch_apart(apart), apart); /* it is already */
+    struct batch *second = build(builder, 100000, 2);
+    batch_builder_free(builder);
+    batch_unref(second); /* the slab is freed: apart lives on */
+    assert_true(holds(apart, 5000, 1));
+    batch_unref(apart);
+}
+
 /* Several readers, each with a reference to every batch; the builder goes on and ends before they
  * do. */
 enum { READERS = 3, SHARED = 2000, IN_FLIGHT = 64 };
@@ -260,6 +278,7 @@ int main(void)
         cmocka_unit_test(slabs_are_used_again),
         cmocka_unit_test(batches_outlive_their_builder),
         cmocka_unit_test(a_batch_of_its_own_memory),
+        cmocka_unit_test(a_batch_apart_leaves_its_slab),
         cmocka_unit_test(references_are_dropped_by_several_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

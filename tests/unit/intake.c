@@ -255,6 +255,72 @@ static void giving_up_ends_the_wait(void **state)
     intake_free(giver.intake);
 }
 
+/* Adds the slab that a batch stands in; how many there are now. */
+static unsigned add_slab(const void **slabs, unsigned count, const void *slab)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (slabs[i] == slab)
+            return count;
+    }
+    slabs[count] = slab;
+    return count + 1;
+}
+
+/* What the batches in a ring keep from being used again: whole slabs, where they stand in slabs.
+ * Empties the ring. */
+static size_t memory_behind(struct route *route)
+{
+    enum { BATCHES = 4096 };
+    static struct batch *batches[BATCHES];
+    static const void *slabs[BATCHES];
+    size_t octets = 0;
+    unsigned count = 0, slab_count = 0;
+    while ((batches[count] = ring_take(route->ring))) {
+        struct batch *batch = batches[count++];
+        assert_in_range(count, 1, BATCHES - 1);
+        if (batch->owner)
+            slab_count = add_slab(slabs, slab_count, batch->owner);
+        else
+            octets += batch->footprint;
+    }
+    while (count > 0)
+        batch_unref(batches[--count]);
+    return octets + (size_t)slab_count * SLAB_SIZE;
+}
+
+/* A sink that takes one batch while `ratio` arrive has a batch here and there in its ring: it must
+ * not keep the slabs from the quick sink beside it, and from the ceiling that --check prints. */
+static void check_memory_behind_a_slow_sink(uint32_t ratio, uint32_t messages)
+{
+    enum { CAPACITY = 1 << 20 };
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct route *slow = route_new(intake, CAPACITY), *quick = route_new(intake, CAPACITY);
+    uint32_t first, taken = 0;
+    for (uint32_t i = 0; taken < 3 * CAPACITY / batch_footprint(messages * FRAME); i++) {
+        send_batch(intake, i, messages);
+        assert_true(deliver_batch(quick, &first));
+        if (i % ratio == 0)
+            taken += deliver_batch(slow, &first);
+    }
+    assert_true(ring_octets(slow->ring) > CAPACITY / 2);
+    struct tally tally = account_read(&slow->account);
+    assert_int_equal(tally.received, tally.delivered + tally.dropped + tally.in_flight);
+    assert_in_range(memory_behind(slow), CAPACITY / 2, CAPACITY + CAPACITY / 15 + 4 * SLAB_SIZE);
+    route_free(slow);
+    route_free(quick);
+    intake_free(intake);
+}
+
+static void a_slow_sink_keeps_no_more_memory_than_its_ring(void **state)
+{
+    (void)state;
+    check_memory_behind_a_slow_sink(2, 50);
+    check_memory_behind_a_slow_sink(10, 50);
+    check_memory_behind_a_slow_sink(100, 50);
+    check_memory_behind_a_slow_sink(3, 900);
+    check_memory_behind_a_slow_sink(10, 900);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_batch_of_the_source_goes_the_same_way),
         cmocka_unit_test(a_source_that_waits_loses_nothing),
         cmocka_unit_test(giving_up_ends_the_wait),
+        cmocka_unit_test(a_slow_sink_keeps_no_more_memory_than_its_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,8 @@ static void a_full_ring_refuses_and_takes_nothing(void **state)
     assert_true(ring_offer(ring, &rest));
     uint32_t rings = bell_listen(&filled);
     assert_false(ring_offer(ring, &two));
+    assert_false(ring_has_room(ring, 2));
+    assert_true(ring_has_room(ring, 1));
     assert_int_equal(ring_octets(ring), 4095);
     assert_int_equal(two.refs, 1);
     assert_int_equal(bell_listen(&filled), rings);
