@@ -18,7 +18,7 @@
 enum {
     BATCH_LIMIT = 64 * 1024, /* octets at which a batch is closed; only a single message may be larger */
     SLAB_SIZE = 256 * 1024,
-    SLAB_SPARE = 16 * 1024, /* a slab with less room than this is done: at most 1/16 is wasted */
+    SLAB_SPARE = 16 * 1024, /* a slab with less room than this is done */
 };
 
 struct batch {

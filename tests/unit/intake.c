@@ -305,7 +305,7 @@ static void check_memory_behind_a_slow_sink(uint32_t ratio, uint32_t messages)
     assert_true(ring_octets(slow->ring) > CAPACITY / 2);
     struct tally tally = account_read(&slow->account);
     assert_int_equal(tally.received, tally.delivered + tally.dropped + tally.in_flight);
-    assert_in_range(memory_behind(slow), CAPACITY / 2, CAPACITY + CAPACITY / 15 + 4 * SLAB_SIZE);
+    assert_in_range(memory_behind(slow), CAPACITY / 2, CAPACITY + CAPACITY / 3 + 4 * SLAB_SIZE);
     route_free(slow);
     route_free(quick);
     intake_free(intake);
