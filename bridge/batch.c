@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ALIGNMENT = 64,  /* a batch's head starts its own cache line */
@@ -119,18 +120,31 @@ size_t batch_footprint(size_t len)
 
 struct batch *batch_alloc(uint32_t len)
 {
-    size_t size = batch_footprint(len);
-    struct batch *batch = aligned_alloc(ALIGNMENT, size);
+    /* the rounding of the footprint is malloc's own share */
+    struct batch *batch = malloc(sizeof *batch + len);
     if (!batch)
         return NULL;
     *batch = (struct batch){
         .len = len,
-        .footprint = (uint32_t)size,
+        .footprint = (uint32_t)batch_footprint(len),
         .data = (uint8_t *)(batch + 1),
         .release = release_own,
     };
     atomic_init(&batch->refs, 1);
     return batch;
+}
+
+struct batch *batch_apart(struct batch *batch)
+{
+    if (batch->release != release_to_slab)
+        return batch;
+    struct batch *copy = batch_alloc(batch->len);
+    if (!copy)
+        return NULL;
+    copy->count = batch->count;
+    memcpy(copy + 1, batch->data, batch->len);
+    batch_unref(batch);
+    return copy;
 }
 
 struct batch_builder *batch_builder_new(void)

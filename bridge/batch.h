@@ -18,7 +18,7 @@
 enum {
     BATCH_LIMIT = 64 * 1024, /* octets at which a batch is closed; only a single message may be larger */
     SLAB_SIZE = 256 * 1024,
-    SLAB_SPARE = 16 * 1024, /* a slab with less room than this is done: at most 1/16 is wasted */
+    SLAB_SPARE = 16 * 1024, /* a slab with less room than this is done */
 };
 
 struct batch {
@@ -42,6 +42,10 @@ void batch_unref(struct batch *batch);
 /* A batch with room for `len` octets of its own, for a message too large for the slabs: `data` may be
  * written by the caller until it is shared. NULL when memory runs out. One reference. */
 struct batch *batch_alloc(uint32_t len);
+
+/* Exchanges a reference for one to the same messages in memory of their own: whoever keeps a batch out
+ * of many would else keep its whole slab in use. NULL when memory runs out, the reference unchanged. */
+struct batch *batch_apart(struct batch *batch);
 
 /* Builds batches in slabs. Owned by one source thread. */
 struct batch_builder;

@@ -55,12 +55,13 @@ static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *ur
     return octets;
 }
 
-/* A ring's batches stand in slabs of which a sixteenth may go unused, and begin and end in the middle
- * of one; one more batch is in the sink's hands. */
+/* A ring's batches stand in slabs. The end of one, up to a quarter, goes unused where a torn message
+ * and the rest of it did not fit; the batches begin and end in the middle of one, twice where the
+ * ring was full in between; one more batch is in the sink's hands. */
 static uint64_t route_memory(const struct endpoint *source, const struct endpoint *sink)
 {
     uint64_t ring = options_number(&sink->options, "ring");
-    return ring + ring / 15 + 2 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
+    return ring + ring / 3 + 4 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
 }
 
 uint64_t config_ceiling(const struct config *config, FILE *out)

@@ -16,7 +16,7 @@ const struct option_spec source_common_options[] = {
 };
 
 const struct option_spec sink_common_options[] = {
-    {.name = "ring", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096,
+    {.name = "ring", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096, .max = (uint64_t)1 << 40,
      .meaning = "memory for messages that wait for this sink, for each source"},
     {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
      .meaning = "what is written (default: by the file's name, else dnstap)"},
@@ -50,8 +50,8 @@ static bool unknown_scheme(const char *url, size_t len, enum direction direction
                 used += (size_t)snprintf(valid + used, sizeof valid - used, ", %s:", *s);
         }
     }
-    return error_set(error, "%s: unknown scheme '%.*s:' for a %s; valid: PATH, -%s", url, (int)len, url,
-                     direction == DIRECTION_SOURCE ? "source" : "sink", valid);
+    return error_set(error, "%.200s: unknown scheme '%.*s:' for a %s; valid: PATH, -%s", url,
+                     len < 32 ? (int)len : 32, url, direction == DIRECTION_SOURCE ? "source" : "sink", valid);
 }
 
 static bool find_adapter(struct endpoint *e, enum direction direction, struct error *error)
@@ -62,7 +62,7 @@ static bool find_adapter(struct endpoint *e, enum direction direction, struct er
     if (!e->adapter || !goes(e->adapter, direction))
         return unknown_scheme(e->url, len, direction, error);
     if (!*address)
-        return error_set(error, "%s: there is no address; it looks like %s", e->url,
+        return error_set(error, "%.200s: there is no address; it looks like %s", e->url,
                          e->adapter->address);
     e->address = strdup(address);
     for (const char *const *s = e->adapter->schemes; *s; s++) {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PREFIX_LEAST = 100 }; /* octets of a prefix that are kept beside the longest sentence */
+
 bool error_set(struct error *error, const char *format, ...)
 {
     va_list args;
@@ -17,6 +19,9 @@ bool error_prefix(struct error *error, const char *prefix)
 {
     char text[sizeof error->text];
     memcpy(text, error->text, sizeof text);
-    snprintf(error->text, sizeof error->text, "%s: %.*s", prefix, (int)(sizeof text / 2), text);
+    /* a long prefix is cut rather than the sentence, which says what to do */
+    int sentence = (int)strnlen(text, sizeof text - PREFIX_LEAST - sizeof ": ");
+    int room = (int)(sizeof text - sizeof ": ") - sentence;
+    snprintf(error->text, sizeof error->text, "%.*s: %.*s", room, prefix, sentence, text);
     return false;
 }

@@ -4,12 +4,22 @@
 
 #include "log.h"
 
+/* A crowded ring, one that refused and is not yet nearly empty, takes a batch here and there. Each
+ * would keep a whole slab in use that the ring does not count, so these go in as copies. A ring that
+ * is not crowded takes all batches, and so all that stands in their slabs. */
+struct gate {
+    struct entrance entrance;
+    bool crowded;
+};
+
+enum { CALM_SHARE = 8 }; /* with an eighth of its octets, not even the slots of a ring are full */
+
 struct intake {
     const char *source;
     enum when_full when_full;
     struct batch_builder *builder;
     struct upstream *upstream;
-    struct entrance *entrances;
+    struct gate *gates;
     unsigned count;
     _Atomic int given_up;
 };
@@ -36,18 +46,17 @@ void intake_free(struct intake *intake)
         return;
     batch_builder_free(intake->builder);
     upstream_free(intake->upstream);
-    free(intake->entrances);
+    free(intake->gates);
     free(intake);
 }
 
 bool intake_add(struct intake *intake, struct entrance entrance)
 {
-    struct entrance *entrances =
-        realloc(intake->entrances, (intake->count + 1) * sizeof *entrances);
-    if (!entrances)
+    struct gate *gates = realloc(intake->gates, (intake->count + 1) * sizeof *gates);
+    if (!gates)
         return false;
-    intake->entrances = entrances;
-    entrances[intake->count++] = entrance;
+    intake->gates = gates;
+    gates[intake->count++] = (struct gate){.entrance = entrance};
     return true;
 }
 
@@ -65,15 +74,30 @@ static bool wait_and_offer(struct intake *intake, struct ring *ring, struct batc
     }
 }
 
-static void offer_to(struct intake *intake, const struct entrance *entrance, struct batch *batch)
+static bool offer_once(struct gate *gate, struct batch *batch)
+{
+    struct ring *ring = gate->entrance.ring;
+    if (gate->crowded && ring_octets(ring) <= ring_capacity(ring) / CALM_SHARE)
+        gate->crowded = false;
+    if (gate->crowded) {
+        if (!ring_has_room(ring, batch->footprint))
+            return false;
+        batch = batch_apart(batch);
+    }
+    return batch && ring_offer(ring, batch);
+}
+
+static void offer_to(struct intake *intake, struct gate *gate, struct batch *batch)
 {
     static struct log_limit limit;
+    const struct entrance *entrance = &gate->entrance;
     uint32_t count = batch->count; /* once offered, the batch is the consumer's to free */
     account_received(entrance->account, count);
-    if (ring_offer(entrance->ring, batch))
+    if (offer_once(gate, batch))
         return;
     if (intake->when_full == WHEN_FULL_BLOCK && wait_and_offer(intake, entrance->ring, batch))
         return;
+    gate->crowded = true;
     account_dropped(entrance->account, count);
     batch_unref(batch);
     log_limited(&limit, LOG_WARN,
@@ -87,7 +111,7 @@ void intake_offer(struct intake *intake, struct batch *batch)
      * while another ring is still being offered it */
     batch_ref(batch, intake->count);
     for (unsigned i = 0; i < intake->count; i++)
-        offer_to(intake, &intake->entrances[i], batch);
+        offer_to(intake, &intake->gates[i], batch);
     batch_unref(batch);
 }
 
@@ -122,8 +146,8 @@ size_t intake_left(const struct intake *intake)
 void intake_refuse(struct intake *intake, uint64_t n)
 {
     for (unsigned i = 0; i < intake->count; i++) {
-        account_received(intake->entrances[i].account, n);
-        account_refused(intake->entrances[i].account, n);
+        account_received(intake->gates[i].entrance.account, n);
+        account_refused(intake->gates[i].entrance.account, n);
     }
 }
 
@@ -136,5 +160,5 @@ void intake_give_up(struct intake *intake)
 {
     atomic_store(&intake->given_up, 1);
     for (unsigned i = 0; i < intake->count; i++)
-        bell_ring(ring_drained(intake->entrances[i].ring));
+        bell_ring(ring_drained(intake->gates[i].entrance.ring));
 }

@@ -82,6 +82,9 @@ static bool check_value(const struct option_spec *spec, const char *text, uint64
     if (!read_number(text, number_kinds[spec->type].units, number))
         return error_set(error, "option '%s' takes %s, not '%s'", spec->name,
                          number_kinds[spec->type].example, text);
+    if (*number < spec->min && !spec->max)
+        return error_set(error, "option '%s' takes %llu or more, not '%s'", spec->name,
+                         (unsigned long long)spec->min, text);
     if (*number < spec->min || (spec->max && *number > spec->max))
         return error_set(error, "option '%s' takes %llu to %llu, not '%s'", spec->name,
                          (unsigned long long)spec->min, (unsigned long long)spec->max, text);
@@ -105,7 +108,7 @@ static bool unknown_option(const struct options *options, const char *name, size
     for (unsigned i = 0; i < options->count && used < sizeof valid; i++)
         used += (size_t)snprintf(valid + used, sizeof valid - used, "%s%s", i ? ", " : "",
                                  options->specs[i]->name);
-    return error_set(error, "unknown option '%.*s'; valid here: %s", (int)len, name, valid);
+    return error_set(error, "unknown option '%.*s'; valid here: %s", len < 64 ? (int)len : 64, name, valid);
 }
 
 static bool set_option(struct options *options, unsigned i, const char *text, struct error *error)
@@ -210,7 +213,7 @@ void size_print(uint64_t octets, char *out, unsigned room)
     static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};
     unsigned unit = 0;
     uint64_t scale = 1;
-    while (unit < 4 && octets / scale >= 1024) {
+    while (unit < 4 && octets >= 1024 * scale - scale / 20) { /* what would be printed as 1024.0 */
         scale *= 1024;
         unit++;
     }

@@ -88,11 +88,19 @@ bool ring_offer(struct ring *ring, struct batch *batch)
     if (!room_for(ring, head, octets, batch->footprint))
         return false;
     ring->slots[head & ring->mask] = batch;
-    atomic_store_explicit(&ring->octets_in, octets + batch->footprint, memory_order_relaxed);
+    /* release: who sees these octets inside also sees the ones taken out to make room for them */
+    atomic_store_explicit(&ring->octets_in, octets + batch->footprint, memory_order_release);
     /* release: slot and batch are visible before the consumer sees the new head */
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
     bell_ring(ring->filled);
     return true;
+}
+
+bool ring_has_room(struct ring *ring, size_t footprint)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t octets = atomic_load_explicit(&ring->octets_in, memory_order_relaxed);
+    return room_for(ring, head, octets, footprint);
 }
 
 struct bell *ring_drained(struct ring *ring)

@@ -27,6 +27,9 @@ void ring_free(struct ring *ring);
 /* Producer: puts the batch in and takes over one reference, or returns false: full. */
 bool ring_offer(struct ring *ring, struct batch *batch);
 
+/* Producer: would a batch of this footprint go in now? */
+bool ring_has_room(struct ring *ring, size_t footprint);
+
 /* Producer: the bell rung when the consumer has taken batches out while a producer waited. */
 struct bell *ring_drained(struct ring *ring);
 

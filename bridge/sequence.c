@@ -19,6 +19,21 @@ static void add_gap(struct sequence *s, unsigned i, struct gap gap)
     s->gap_count++;
 }
 
+/* Takes [low, high), which is part of a gap but not all of it, out of that gap. Only one that falls
+ * in two needs another place in the table. */
+static void shrink_gap(struct sequence *s, unsigned i, uint64_t low, uint64_t high)
+{
+    struct gap *gap = &s->gaps[i];
+    struct gap rest = {.from = high, .to = gap->to};
+    if (low == gap->from) {
+        gap->from = high;
+        return;
+    }
+    gap->to = low;
+    if (high < rest.to)
+        add_gap(s, i + 1, rest);
+}
+
 /* Takes [from, to) out of the gaps; how many of its numbers had been missing. */
 static uint64_t fill_gaps(struct sequence *s, uint64_t from, uint64_t to)
 {
@@ -32,14 +47,10 @@ static uint64_t fill_gaps(struct sequence *s, uint64_t from, uint64_t to)
             continue;
         }
         filled += high - low;
-        struct gap rest = {.from = high, .to = gap->to};
-        gap->to = low;
-        if (rest.from < rest.to)
-            add_gap(s, i + 1, rest);
-        if (s->gaps[i].from == s->gaps[i].to)
+        if (low == gap->from && high == gap->to)
             remove_gap(s, i);
         else
-            i++;
+            shrink_gap(s, i++, low, high);
     }
     return filled;
 }

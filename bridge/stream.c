@@ -152,6 +152,7 @@ static enum stream_result large_received(struct stream *s, struct intake *intake
 static enum stream_result begin_large(struct stream *s, uint32_t frame_len, struct error *error)
 {
     uint32_t whole = FRAME_HEADER + frame_len;
+    drop_tail(s); /* what it held stands in the space by now; the budget need not pay for both */
     if (!charge(s, whole, error))
         return STREAM_BROKEN;
     s->large = batch_alloc(whole);
@@ -244,7 +245,8 @@ static enum stream_result walk(struct stream *s, struct intake *intake, uint32_t
         s->frames += count;
         s->at += len;
         s->left -= len;
-        if (count == frames_max)
+        frames_max -= count;
+        if (frames_max == 0)
             return save_tail(s, error) ? STREAM_PAUSE : STREAM_BROKEN;
         if (s->left < FRAME_HEADER)
             return save_tail(s, error) ? STREAM_MORE : STREAM_BROKEN;

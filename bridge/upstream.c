@@ -12,6 +12,7 @@ enum { LINKS_MAX = 1024, LINK_HOPS = 64 };
 
 struct link {
     uint64_t instance; /* the sender's; new at each of its starts */
+    uint64_t heard;    /* the batch, of all batches, that came last */
     struct sequence sequence;
     bool shared;
     bool finished;
@@ -24,6 +25,7 @@ struct upstream {
     pthread_mutex_t lock;
     struct link **links; /* oldest first */
     unsigned count;
+    uint64_t batches;     /* on all links */
     uint64_t lost_before; /* on links that had to make room for newer ones */
 };
 
@@ -54,13 +56,20 @@ void upstream_free(struct upstream *upstream)
     free(upstream);
 }
 
-/* A sender that restarts is a new link: without a bound, a flapping one would fill the memory. */
-static void forget_oldest(struct upstream *upstream)
+/* A sender that restarts is a new link: without a bound, a flapping one would fill the memory. The one
+ * that was silent for longest makes room. */
+static void forget_quietest(struct upstream *upstream)
 {
-    upstream->lost_before += upstream->links[0]->sequence.lost;
-    link_free(upstream->links[0]);
+    unsigned quietest = 0;
+    for (unsigned i = 1; i < upstream->count; i++) {
+        if (upstream->links[i]->heard < upstream->links[quietest]->heard)
+            quietest = i;
+    }
+    struct link **link = &upstream->links[quietest];
+    upstream->lost_before += (*link)->sequence.lost;
+    link_free(*link);
     upstream->count--;
-    memmove(&upstream->links[0], &upstream->links[1], upstream->count * sizeof upstream->links[0]);
+    memmove(link, link + 1, (upstream->count - quietest) * sizeof *link);
 }
 
 static struct link *link_of(struct upstream *upstream, uint64_t instance)
@@ -70,7 +79,7 @@ static struct link *link_of(struct upstream *upstream, uint64_t instance)
             return upstream->links[i];
     }
     if (upstream->count == LINKS_MAX)
-        forget_oldest(upstream);
+        forget_quietest(upstream);
     struct link **links = realloc(upstream->links, (upstream->count + 1) * sizeof *links);
     if (!links)
         return NULL;
@@ -118,6 +127,7 @@ void upstream_note(struct upstream *upstream, const struct envelope *envelope)
                     upstream->source, sender->hop);
         return;
     }
+    link->heard = ++upstream->batches;
     bool joins = !link->sequence.joined;
     bool ends = envelope->final && !link->finished;
     uint64_t lost = sequence_note(&link->sequence, envelope->sequence, envelope->count,

@@ -1,11 +1,9 @@
 /* The envelope and the bus message around it, octet by octet. */
 #include "bus.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "cmocka_all.h"
 #include "frame.h"
+#include "harness.h"
+#include "noise.h"
 
 /* The worked example of docs/bus-format.md: two messages, numbers 1000 and 1001, from hop collector-1. */
 static const uint8_t example[] =
@@ -125,6 +123,152 @@ static void an_envelope_names_its_sender(void **state)
     buffer_free(&out);
 }
 
+static struct hop_ledger random_hop(uint64_t *noise)
+{
+    struct hop_ledger hop = {.instance = (uint64_t)noise_next(noise) << 32 | noise_next(noise)};
+    snprintf(hop.hop, sizeof hop.hop, "hop-%u", noise_next(noise));
+    hop.tally.delivered = noise_next(noise);
+    hop.tally.dropped = noise_next(noise);
+    hop.tally.filtered = noise_next(noise);
+    hop.tally.malformed = noise_below(noise, 2);
+    hop.tally.failed = noise_below(noise, 1000);
+    hop.tally.in_flight = noise_next(noise);
+    hop.tally.received = hop.tally.delivered + hop.tally.dropped + hop.tally.filtered +
+                         hop.tally.malformed + hop.tally.failed + hop.tally.in_flight;
+    hop.lost = noise_next(noise);
+    return hop;
+}
+
+static struct envelope random_envelope(uint64_t *noise)
+{
+    struct envelope e = {
+        .sequence = (uint64_t)noise_next(noise) << 32 | noise_next(noise),
+        .count = noise_next(noise),
+        .epoch = noise_below(noise, 3),
+        .shared = noise_below(noise, 2),
+        .final = noise_below(noise, 2),
+    };
+    for (unsigned i = 1 + noise_below(noise, ENVELOPE_HOPS); i > 0; i--) {
+        struct hop_ledger hop = random_hop(noise);
+        envelope_add_hop(&e, &hop);
+    }
+    return e;
+}
+
+static void every_field_is_read_back(void **state)
+{
+    (void)state;
+    uint64_t noise = 23;
+    struct buffer out = {0};
+    for (int i = 0; i < 2000; i++) {
+        struct envelope e = random_envelope(&noise), back;
+        buffer_clear(&out);
+        envelope_write(&e, &out);
+        assert_in_range(out.len, 1, ENVELOPE_MAX);
+        assert_true(envelope_read(&back, out.data, out.len));
+        assert_true(back.sequence == e.sequence && back.count == e.count && back.epoch == e.epoch);
+        assert_true(back.shared == e.shared && back.final == e.final && back.hops == e.hops);
+        for (unsigned k = 0; k < e.hops; k++) {
+            assert_string_equal(back.path[k].hop, e.path[k].hop);
+            assert_true(back.path[k].instance == e.path[k].instance);
+            assert_true(back.path[k].lost == e.path[k].lost);
+            assert_memory_equal(&back.path[k].tally, &e.path[k].tally, sizeof e.path[k].tally);
+        }
+    }
+    buffer_free(&out);
+}
+
+/* Cut anywhere, an envelope is refused or lacks what was cut off, and nothing else. */
+static void a_torn_envelope_does_no_harm(void **state)
+{
+    (void)state;
+    uint64_t noise = 24;
+    struct buffer out = {0};
+    for (uint64_t i = work_for_build(20000); i > 0; i--) {
+        struct envelope e = random_envelope(&noise), back;
+        buffer_clear(&out);
+        envelope_write(&e, &out);
+        size_t len = i % 2 ? noise_below(&noise, (uint32_t)out.len)
+                           : noise_damage(&noise, out.data, (uint32_t)out.len);
+        if (envelope_read(&back, out.data, len))
+            assert_in_range(back.hops, 1, ENVELOPE_HOPS);
+    }
+    uint8_t too_long[ENVELOPE_MAX + 1] = {0};
+    struct envelope back;
+    assert_false(envelope_read(&back, too_long, sizeof too_long));
+    assert_false(envelope_read(&back, too_long, 0));
+    buffer_free(&out);
+}
+
+static void a_hop_name_too_long_is_cut(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    struct envelope e = {.count = 1}, back;
+    struct hop_ledger hop = {.instance = 1};
+    memset(hop.hop, 'h', HOP_NAME_MAX);
+    envelope_add_hop(&e, &hop);
+    envelope_write(&e, &out);
+    assert_true(envelope_read(&back, out.data, out.len));
+    assert_int_equal(strlen(back.path[0].hop), HOP_NAME_MAX);
+    buffer_free(&out);
+}
+
+/* "dnstap/" + `channel` + NUL + an empty envelope. */
+static bool channel_is_read(const char *prefix, size_t channel_len)
+{
+    uint8_t data[256];
+    struct bus_message message;
+    struct error error;
+    size_t len = strlen(prefix);
+    memcpy(data, prefix, len);
+    memset(data + len, 'c', channel_len);
+    len += channel_len;
+    memset(data + len, 0, 5);
+    return bus_read(data, len + 5, &message, &error) && strlen(message.channel) == channel_len;
+}
+
+static void channels_are_bounded(void **state)
+{
+    (void)state;
+    assert_true(channel_is_read("dnstap/", 1));
+    assert_true(channel_is_read("dnstap/", BUS_CHANNEL_MAX - 1));
+    assert_false(channel_is_read("dnstap/", BUS_CHANNEL_MAX));
+    assert_false(channel_is_read("dnstap/", 200));
+    assert_false(channel_is_read("dnstap", 3));
+    assert_false(channel_is_read("dnsTap/", 3));
+    assert_false(channel_is_read("", 0));
+}
+
+static void an_envelope_longer_than_the_message_is_refused(void **state)
+{
+    (void)state;
+    struct bus_message message;
+    struct error error = {{0}};
+    assert_false(bus_read((const uint8_t *)"dnstap/raw\0\0\0\0\2x", 16, &message, &error));
+    assert_non_null(strstr(error.text, "cut short"));
+    assert_false(bus_read((const uint8_t *)"dnstap/raw\0\xff\xff\xff\xffx", 16, &message, &error));
+    assert_true(bus_read((const uint8_t *)"dnstap/raw\0\0\0\0\1x", 16, &message, &error));
+    assert_int_equal(message.frames_len, 0);
+}
+
+static void torn_frames_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *octets;
+        uint32_t len, whole;
+    } cases[] = {{"\0\0\0\3one\0\0\0", 10, 1}, {"\0\0\0\3one\0\0\0\1", 11, 1}, {"\0\0\0\0", 4, 0}};
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bus_message message = {.frames = (const uint8_t *)cases[i].octets, .frames_len = cases[i].len};
+        struct error error = {{0}};
+        uint32_t count = 99;
+        assert_false(bus_check_frames(&message, 100, &count, &error));
+        assert_int_equal(count, cases[i].whole);
+        assert_non_null(strstr(error.text, "torn"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +278,12 @@ int main(void)
         cmocka_unit_test(noise_harms_nothing),
         cmocka_unit_test(a_path_too_long_loses_its_oldest_hops),
         cmocka_unit_test(an_envelope_names_its_sender),
+        cmocka_unit_test(every_field_is_read_back),
+        cmocka_unit_test(a_torn_envelope_does_no_harm),
+        cmocka_unit_test(a_hop_name_too_long_is_cut),
+        cmocka_unit_test(channels_are_bounded),
+        cmocka_unit_test(an_envelope_longer_than_the_message_is_refused),
+        cmocka_unit_test(torn_frames_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* URLs and options: what is meant is understood, what is wrong is named. */
 #include "endpoint.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "cmocka_all.h"
+#include "harness.h"
 
 static const struct option_spec table[] = {
     {.name = "flag", .type = OPTION_FLAG},
@@ -123,6 +120,145 @@ static void sizes_are_printed_as_people_write_them(void **state)
     assert_string_equal(text, "1.5KiB");
     size_print(7, text, sizeof text);
     assert_string_equal(text, "7");
+    size_print(0, text, sizeof text);
+    assert_string_equal(text, "0");
+    size_print(1023, text, sizeof text);
+    assert_string_equal(text, "1023");
+    size_print((1 << 20) - 1, text, sizeof text);
+    assert_string_equal(text, "1.0MiB");
+    size_print((uint64_t)3 << 40, text, sizeof text);
+    assert_string_equal(text, "3TiB");
+    size_print(UINT64_MAX, text, sizeof text);
+    assert_string_equal(text, "16777216.0TiB");
+}
+
+static void numbers_end_where_64_bits_do(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool ok;
+    } cases[] = {
+        {"size=18446744073709551615", true},  {"size=18446744073709551616", false},
+        {"size=17179869183GiB", true},        {"size=17179869184GiB", false},
+        {"time=18446744073709551615ms", true}, {"time=18446744073709552s", false},
+        {"rate=0/s", true},                   {"rate=", false},
+        {"size=+1", false},                   {"size=0x10", false},
+        {"size=1KiBB", false},                {"size=KiB", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct options o;
+        struct error error;
+        if (options_parse(&o, tables, cases[i].text, &error) != cases[i].ok)
+            fail_msg("%s", cases[i].text);
+        options_free(&o);
+    }
+}
+
+static void every_unit_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *name;
+        uint64_t value;
+    } cases[] = {
+        {"size=3", "size", 3},          {"size=3B", "size", 3},          {"size=3K", "size", 3 << 10},
+        {"size=3KiB", "size", 3 << 10}, {"size=3M", "size", 3 << 20},    {"size=3MiB", "size", 3 << 20},
+        {"size=1G", "size", 1 << 30},   {"size=1GiB", "size", 1 << 30},  {"time=3ms", "time", 3},
+        {"time=3s", "time", 3000},      {"time=3m", "time", 180000},     {"time=3h", "time", 10800000},
+        {"rate=3", "rate", 3},          {"rate=3/s", "rate", 3},         {"count=3", "count", 3},
+        {"flag=yes", "flag", 1},        {"flag=no", "flag", 0},          {"count=3,count=4", "count", 4},
+        {",,count=3,,", "count", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct options o;
+        struct error error = {{0}};
+        if (!options_parse(&o, tables, cases[i].text, &error))
+            fail_msg("%s: %s", cases[i].text, error.text);
+        assert_int_equal(options_number(&o, cases[i].name), cases[i].value);
+        options_free(&o);
+    }
+}
+
+static void a_lower_bound_alone_is_told_as_such(void **state)
+{
+    (void)state;
+    struct endpoint e;
+    struct error error;
+    assert_false(endpoint_parse(&e, DIRECTION_SINK, "x#ring=1", &error));
+    assert_non_null(strstr(error.text, "'ring'"));
+    assert_non_null(strstr(error.text, "4096"));
+    assert_null(strstr(error.text, "to 0,"));
+    endpoint_free(&e);
+}
+
+static void a_ring_beyond_all_memory_is_refused(void **state)
+{
+    (void)state;
+    struct endpoint e;
+    struct error error;
+    assert_false(endpoint_parse(&e, DIRECTION_SINK, "x#ring=17179869183GiB", &error));
+    endpoint_free(&e);
+}
+
+/* However long the mistake is, what would be right is still said. */
+static void a_long_mistake_leaves_room_for_the_answer(void **state)
+{
+    (void)state;
+    char text[2000];
+    for (int kind = 0; kind < 3; kind++) {
+        struct endpoint e;
+        struct error error;
+        memset(text, 'x', sizeof text);
+        text[sizeof text - 1] = '\0';
+        memcpy(text, kind == 0 ? "x#" : kind == 1 ? "http:" : "file:", kind == 0 ? 2 : 5);
+        if (kind == 2)
+            memcpy(text + sizeof text - 5, "#abc", 5);
+        assert_false(endpoint_parse(&e, DIRECTION_SINK, text, &error));
+        if (!strstr(error.text, kind == 1 ? "nng+tcp:" : "ring, format"))
+            fail_msg("%s", error.text);
+        endpoint_free(&e);
+    }
+}
+
+static void places_that_are_none_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *says;
+    } cases[] = {
+        {"", "no place"},          {"#ring=1MiB", "no place"},      {"tcp:", "HOST:PORT"},
+        {"unix:", "PATH"},         {"ftp:x", "unknown scheme 'ftp:'"}, {"ftp:x", "unix:"},
+        {"x#flog", "ring, format"}, {"x#format=xml", "text"},       {"x#follow", "'follow'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct endpoint e;
+        struct error error = {{0}};
+        assert_false(endpoint_parse(&e, DIRECTION_SINK, cases[i].url, &error));
+        if (!strstr(error.text, cases[i].says))
+            fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].url, error.text, cases[i].says);
+        endpoint_free(&e);
+    }
+}
+
+static void a_source_waits_if_its_upstream_keeps_or_it_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool blocks;
+    } cases[] = {
+        {"x.fstrm", true},         {"x.fstrm#when-full=drop", false},
+        {"unix:x", false},         {"unix:x#when-full=block", true},
+        {"nng+tcp:x:1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct endpoint e;
+        struct error error;
+        assert_true(endpoint_parse(&e, DIRECTION_SOURCE, cases[i].url, &error));
+        assert_true(endpoint_blocks_when_full(&e) == cases[i].blocks);
+        endpoint_free(&e);
+    }
 }
 
 int main(void)
@@ -132,6 +268,13 @@ int main(void)
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(noise_harms_nothing),
         cmocka_unit_test(urls_find_their_adapters),
+        cmocka_unit_test(numbers_end_where_64_bits_do),
+        cmocka_unit_test(every_unit_is_known),
+        cmocka_unit_test(a_lower_bound_alone_is_told_as_such),
+        cmocka_unit_test(a_ring_beyond_all_memory_is_refused),
+        cmocka_unit_test(a_long_mistake_leaves_room_for_the_answer),
+        cmocka_unit_test(places_that_are_none_are_named),
+        cmocka_unit_test(a_source_waits_if_its_upstream_keeps_or_it_is_told),
         cmocka_unit_test(sizes_are_printed_as_people_write_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

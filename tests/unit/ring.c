@@ -1,235 +1,352 @@
-/* The ring between two threads: order, bounds, refusal, sleep and waking. */
+/* The ring under two threads: order, bounds, wakeups; and by one thread what each call promises. */
 #include "ring.h"
 
 #include <pthread.h>
-#include <stdlib.h>
-#include <time.h>
+#include <sched.h>
 #include <unistd.h>
 
-#include "cmocka_all.h"
+#include "harness.h"
+#include "noise.h"
 
-#if defined(__SANITIZE_THREAD__)
-enum { OPERATIONS = 2000000 };
-#elif defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
-enum { OPERATIONS = 10000000 };
-#else
-enum { OPERATIONS = 200000000 };
-#endif
+enum {
+    CAPACITY = 64 * 1024,
+    RACE_CAPACITY = 1024 * 1024,
+    LOOKS = 200, /* before a side sleeps */
+    CAST = 8192, /* batches that are used in turn: more than the ring has slots */
+};
 
-enum { SMALL = 64 * 1024, LARGE = 8 << 20, KINDS = 64 };
-
-static _Atomic long released;
+static unsigned released;
 
 static void count_release(struct batch *batch)
 {
     (void)batch;
-    atomic_fetch_add(&released, 1);
+    released++;
 }
 
-/* Batches are told apart by where they stand, so the same few serve for any number of operations. */
-struct traffic {
+static struct batch batch_of(uint32_t footprint)
+{
+    return (struct batch){.refs = 1, .count = 1, .footprint = footprint, .release = count_release};
+}
+
+static void takes_come_in_the_order_of_offers(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(CAPACITY, &filled);
+    struct batch batches[3] = {batch_of(128), batch_of(256), batch_of(64)};
+    assert_null(ring_take(ring));
+    assert_int_equal(ring_octets(ring), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(ring_offer(ring, &batches[i]));
+    assert_int_equal(ring_octets(ring), 128 + 256 + 64);
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(ring_take(ring), &batches[i]);
+    assert_null(ring_take(ring));
+    assert_int_equal(ring_octets(ring), 0);
+    assert_int_equal(ring_capacity(ring), CAPACITY);
+    ring_free(ring);
+}
+
+static void a_full_ring_refuses_and_takes_nothing(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(4096, &filled);
+    struct batch half = batch_of(2048), rest = batch_of(2047), two = batch_of(2), one = batch_of(1);
+    assert_true(ring_offer(ring, &half));
+    assert_true(ring_offer(ring, &rest));
+    uint32_t rings = bell_listen(&filled);
+    assert_false(ring_offer(ring, &two));
+    assert_false(ring_has_room(ring, 2));
+    assert_true(ring_has_room(ring, 1));
+    assert_int_equal(ring_octets(ring), 4095);
+    assert_int_equal(two.refs, 1);
+    assert_int_equal(bell_listen(&filled), rings);
+    assert_true(ring_offer(ring, &one));
+    assert_int_equal(ring_octets(ring), 4096);
+
+    assert_ptr_equal(ring_take(ring), &half);
+    assert_true(ring_offer(ring, &two));
+    ring_free(ring);
+}
+
+static void a_batch_beyond_the_capacity_never_fits(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(4096, &filled);
+    struct batch whole = batch_of(4096), beyond = batch_of(4097);
+    assert_false(ring_offer(ring, &beyond));
+    assert_true(ring_offer(ring, &whole));
+    ring_free(ring);
+}
+
+static void small_batches_find_the_slots_full(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(CAPACITY, &filled);
+    struct batch tiny = batch_of(1);
+    unsigned in = 0;
+    while (in < CAPACITY && ring_offer(ring, &tiny))
+        in++;
+    assert_int_equal(in, CAPACITY / 256);
+    for (unsigned turn = 0; turn < 3 * in; turn++) { /* over the end of the slots and on */
+        assert_non_null(ring_take(ring));
+        assert_true(ring_offer(ring, &tiny));
+        assert_false(ring_offer(ring, &tiny));
+    }
+    assert_int_equal(ring_octets(ring), in);
+    assert_true(ring_overhead(CAPACITY) >= in * sizeof(struct batch *));
+    ring_free(ring);
+}
+
+static void what_is_inside_is_released_with_the_ring(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(CAPACITY, &filled);
+    struct batch batches[5];
+    released = 0;
+    for (int i = 0; i < 5; i++) {
+        batches[i] = batch_of(100);
+        assert_true(ring_offer(ring, &batches[i]));
+    }
+    batch_unref(ring_take(ring));
+    assert_int_equal(released, 1);
+    ring_free(ring);
+    assert_int_equal(released, 5);
+    ring_free(NULL);
+}
+
+static void both_bells_are_rung(void **state)
+{
+    (void)state;
+    struct bell filled = {0};
+    struct ring *ring = ring_new(CAPACITY, &filled);
+    struct batch batch = batch_of(100);
+    uint32_t filled_seen = bell_listen(&filled);
+    uint32_t drained_seen = bell_listen(ring_drained(ring));
+    assert_true(ring_offer(ring, &batch));
+    assert_int_not_equal(bell_listen(&filled), filled_seen);
+    assert_int_equal(bell_listen(ring_drained(ring)), drained_seen);
+    ring_take(ring);
+    assert_int_not_equal(bell_listen(ring_drained(ring)), drained_seen);
+    ring_take(ring); /* nothing was taken out */
+    assert_int_equal(bell_listen(ring_drained(ring)), drained_seen + 1);
+    ring_free(ring);
+}
+
+/* Two threads, and a third that watches the bound. */
+struct race {
     struct ring *ring;
     struct bell filled;
-    struct batch batches[KINDS];
-    _Atomic int done;
-    unsigned long operations;
-    bool nap; /* let the other side fall asleep now and then */
+    struct batch cast[CAST];
+    uint64_t batches;
+    uint64_t wrong; /* batches that were not the expected one */
+    uint64_t octets_in, octets_out;
+    _Atomic int over;
+    size_t most; /* octets that the watcher saw */
+    uint64_t samples;
+    bool naps; /* tiny random sleeps on both sides */
 };
 
-static void traffic_init(struct traffic *t, size_t capacity, unsigned long operations, bool nap)
+static void maybe_nap(const struct race *race, uint64_t *noise)
 {
-    *t = (struct traffic){.operations = operations, .nap = nap};
-    t->ring = ring_new(capacity, &t->filled);
-    for (int i = 0; i < KINDS; i++) {
-        t->batches[i] = (struct batch){.footprint = (uint32_t)(64 * (1 + i)), .release = count_release};
-        atomic_init(&t->batches[i].refs, 1);
-    }
+    uint32_t kind = race->naps ? noise_below(noise, 64) : 63;
+    if (kind < 4)
+        usleep(kind * 20);
+    else if (kind < 8)
+        sched_yield();
 }
 
-static void nap_sometimes(const struct traffic *t, unsigned long i)
+/* Now and then a look succeeds before it is worth to sleep; the naps are there for the sleeping. */
+static bool offer(struct race *race, struct batch *batch)
 {
-    if (t->nap && i % 97 == 0)
-        usleep(50);
-}
-
-/* Looks a few times before it sleeps, so that most operations meet the other side at work. */
-static struct batch *take(struct traffic *t)
-{
-    for (int look = 0; look < 200; look++) {
-        struct batch *batch = ring_take(t->ring);
-        if (batch)
-            return batch;
-    }
-    return NULL;
-}
-
-static bool offer(struct traffic *t, struct batch *batch)
-{
-    for (int look = 0; look < 200; look++) {
-        if (ring_offer(t->ring, batch))
+    for (int look = race->naps ? 1 : LOOKS; look > 0; look--) {
+        if (ring_offer(race->ring, batch))
             return true;
     }
     return false;
 }
 
+static struct batch *take(struct race *race)
+{
+    struct batch *batch = NULL;
+    for (int look = race->naps ? 1 : LOOKS; look > 0 && !batch; look--)
+        batch = ring_take(race->ring);
+    return batch;
+}
+
+static void offer_or_wait(struct race *race, struct batch *batch)
+{
+    struct bell *drained = ring_drained(race->ring);
+    for (;;) {
+        uint32_t seen = bell_listen(drained);
+        if (offer(race, batch))
+            return;
+        bell_wait(drained, seen, -1);
+    }
+}
+
+static struct batch *take_or_wait(struct race *race)
+{
+    for (;;) {
+        uint32_t seen = bell_listen(&race->filled);
+        struct batch *batch = take(race);
+        if (batch)
+            return batch;
+        bell_wait(&race->filled, seen, -1);
+    }
+}
+
+static void *produce(void *arg)
+{
+    struct race *race = arg;
+    uint64_t noise = 1;
+    for (uint64_t i = 0; i < race->batches; i++) {
+        struct batch *batch = &race->cast[i % CAST];
+        batch->count = (uint32_t)i;
+        batch->footprint = 64 + noise_below(&noise, i / CAST % 2 ? 128 : 8192);
+        race->octets_in += batch->footprint;
+        offer_or_wait(race, batch);
+        maybe_nap(race, &noise);
+    }
+    return NULL;
+}
+
 static void *consume(void *arg)
 {
-    struct traffic *t = arg;
-    unsigned long wrong = 0;
-    for (unsigned long i = 0; i < t->operations;) {
-        uint32_t seen = bell_listen(&t->filled);
-        struct batch *batch = take(t);
-        if (!batch) {
-            bell_wait(&t->filled, seen, -1);
-            continue;
+    struct race *race = arg;
+    uint64_t noise = 2;
+    for (uint64_t i = 0; i < race->batches; i++) {
+        struct batch *batch = take_or_wait(race);
+        race->octets_out += batch->footprint;
+        if (batch != &race->cast[i % CAST] || batch->count != (uint32_t)i)
+            race->wrong++;
+        maybe_nap(race, &noise);
+    }
+    atomic_store(&race->over, 1);
+    return NULL;
+}
+
+static void *watch(void *arg)
+{
+    struct race *race = arg;
+    while (!atomic_load(&race->over)) {
+        for (int i = 0; i < 16; i++) {
+            size_t octets = ring_octets(race->ring);
+            race->most = octets > race->most ? octets : race->most;
+            race->samples++;
         }
-        wrong += batch != &t->batches[i % KINDS];
-        nap_sometimes(t, i + 31);
-        i++;
+        usleep(500);
     }
-    atomic_store(&t->done, 1);
-    return (void *)wrong;
+    return NULL;
 }
 
-static void *watch_bound(void *arg)
+static void run_race(struct race *race, size_t capacity)
 {
-    struct traffic *t = arg;
-    unsigned long wrong = 0;
-    while (!atomic_load(&t->done)) {
-        wrong += ring_octets(t->ring) > ring_capacity(t->ring);
-        usleep(20);
+    pthread_t threads[3];
+    race->ring = ring_new(capacity, &race->filled);
+    assert_non_null(race->ring);
+    assert_int_equal(pthread_create(&threads[0], NULL, produce, race), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, consume, race), 0);
+    assert_int_equal(pthread_create(&threads[2], NULL, watch, race), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(race->wrong, 0);
+    assert_true(race->octets_in == race->octets_out);
+    assert_null(ring_take(race->ring));
+    assert_int_equal(ring_octets(race->ring), 0);
+    assert_in_range(race->most, 0, capacity);
+    ring_free(race->ring);
+}
+
+static void two_threads_lose_and_double_nothing(void **state)
+{
+    (void)state;
+    static struct race race;
+    uint64_t operations = work_asked_for("RING_OPERATIONS", 200000000);
+    race.batches = operations / 2; /* each is offered once and taken once */
+    run_race(&race, RACE_CAPACITY);
+    print_message("%llu batches in and out; at most %zu of %d octets in %llu looks\n",
+                  (unsigned long long)race.batches, race.most, RACE_CAPACITY,
+                  (unsigned long long)race.samples);
+}
+
+static void threads_that_nap_miss_no_wakeup(void **state)
+{
+    (void)state;
+    static struct race race;
+    race.batches = 20000;
+    race.naps = true;
+    run_race(&race, 8192 + 64); /* one large batch at a time: both sides wait again and again */
+}
+
+/* One batch goes over, one comes back: each side sleeps before every single one. */
+struct table {
+    struct ring *ring[2];
+    struct bell bell[2];
+    unsigned rounds;
+};
+
+static struct batch *receive(struct table *table, int side)
+{
+    for (;;) {
+        uint32_t seen = bell_listen(&table->bell[side]);
+        struct batch *batch = ring_take(table->ring[side]);
+        if (batch)
+            return batch;
+        bell_wait(&table->bell[side], seen, -1);
     }
-    return (void *)wrong;
 }
 
-static void run_traffic(size_t capacity, unsigned long operations, bool nap)
+static void *play(void *arg)
 {
-    struct traffic t;
-    pthread_t consumer, watcher;
-    void *wrong;
-    traffic_init(&t, capacity, operations, nap);
-    pthread_create(&consumer, NULL, consume, &t);
-    pthread_create(&watcher, NULL, watch_bound, &t);
-    for (unsigned long i = 0; i < operations; i++) {
-        for (;;) {
-            uint32_t seen = bell_listen(ring_drained(t.ring));
-            if (offer(&t, &t.batches[i % KINDS]))
-                break;
-            bell_wait(ring_drained(t.ring), seen, -1);
-        }
-        nap_sometimes(&t, i);
+    struct table *table = arg;
+    uint64_t noise = 3;
+    for (unsigned i = 0; i < table->rounds; i++) {
+        struct batch *ball = receive(table, 1);
+        if (noise_below(&noise, 16) == 0)
+            usleep(noise_below(&noise, 50));
+        ring_offer(table->ring[0], ball);
     }
-    pthread_join(consumer, &wrong);
-    assert_null(wrong);
-    pthread_join(watcher, &wrong);
-    assert_null(wrong);
-    assert_int_equal(ring_octets(t.ring), 0);
-    ring_free(t.ring);
+    return NULL;
 }
 
-static void keeps_order_and_bound_between_two_threads(void **state)
+static void ping_pong_never_stops(void **state)
 {
     (void)state;
-    run_traffic(LARGE, OPERATIONS, false);
-    run_traffic(SMALL, OPERATIONS / 50, false); /* now and then full, now and then empty */
-}
-
-static void misses_no_waking_when_both_sides_fall_asleep(void **state)
-{
-    (void)state;
-    run_traffic(SMALL, OPERATIONS / 1000, true);
-}
-
-static void refuses_when_full_and_takes_nothing(void **state)
-{
-    (void)state;
-    struct bell filled = {0};
-    struct ring *ring = ring_new(1000, &filled);
-    struct batch a = {.footprint = 600}, b = {.footprint = 500}, c = {.footprint = 400};
-    assert_true(ring_offer(ring, &a));
-    assert_false(ring_offer(ring, &b));
-    assert_true(ring_offer(ring, &c));
-    assert_int_equal(ring_octets(ring), 1000);
-    assert_ptr_equal(ring_take(ring), &a);
-    assert_true(ring_offer(ring, &b));
-    assert_ptr_equal(ring_take(ring), &c);
-    assert_ptr_equal(ring_take(ring), &b);
-    assert_null(ring_take(ring));
-    ring_free(ring);
-}
-
-static void a_batch_larger_than_the_ring_never_goes_in(void **state)
-{
-    (void)state;
-    struct bell filled = {0};
-    struct ring *ring = ring_new(1000, &filled);
-    struct batch large = {.footprint = 1001};
-    assert_false(ring_offer(ring, &large));
-    assert_int_equal(ring_octets(ring), 0);
-    ring_free(ring);
-}
-
-static void is_bounded_in_slots_too(void **state)
-{
-    (void)state;
-    struct bell filled = {0};
-    struct ring *ring = ring_new(1 << 20, &filled);
-    struct batch tiny = {.footprint = 1, .release = count_release};
-    atomic_init(&tiny.refs, 1 << 30);
-    unsigned long n = 0;
-    while (ring_offer(ring, &tiny))
-        n++;
-    assert_in_range(n, (1 << 20) / 256, 1 << 20);
-    atomic_store(&released, 0);
-    ring_free(ring);
-    assert_int_equal(tiny.refs, (1 << 30) - n);
-}
-
-static void frees_what_is_still_inside(void **state)
-{
-    (void)state;
-    struct bell filled = {0};
-    struct ring *ring = ring_new(1 << 20, &filled);
-    atomic_store(&released, 0);
-    for (int i = 0; i < 10; i++) {
-        struct batch *batch = batch_alloc(100);
-        assert_non_null(batch);
-        assert_true(ring_offer(ring, batch));
+    struct table table = {.rounds = 50000};
+    struct batch ball = batch_of(64);
+    pthread_t player;
+    uint64_t noise = 4;
+    for (int i = 0; i < 2; i++)
+        table.ring[i] = ring_new(4096, &table.bell[i]);
+    assert_int_equal(pthread_create(&player, NULL, play, &table), 0);
+    for (unsigned i = 0; i < table.rounds; i++) {
+        assert_true(ring_offer(table.ring[1], &ball));
+        assert_ptr_equal(receive(&table, 0), &ball);
+        if (noise_below(&noise, 16) == 0)
+            usleep(noise_below(&noise, 50));
     }
-    ring_free(ring); /* the address sanitizer tells whether all were freed */
-}
-
-static void a_bell_waits_no_longer_than_told(void **state)
-{
-    (void)state;
-    struct bell bell = {0};
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    bell_wait(&bell, bell_listen(&bell), 30);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 29);
-}
-
-static void a_bell_rung_before_the_wait_is_heard(void **state)
-{
-    (void)state;
-    struct bell bell = {0};
-    uint32_t seen = bell_listen(&bell);
-    bell_ring(&bell);
-    bell_wait(&bell, seen, -1); /* would sleep for ever */
+    pthread_join(player, NULL);
+    for (int i = 0; i < 2; i++)
+        ring_free(table.ring[i]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_order_and_bound_between_two_threads),
-        cmocka_unit_test(misses_no_waking_when_both_sides_fall_asleep),
-        cmocka_unit_test(refuses_when_full_and_takes_nothing),
-        cmocka_unit_test(a_batch_larger_than_the_ring_never_goes_in),
-        cmocka_unit_test(is_bounded_in_slots_too),
-        cmocka_unit_test(frees_what_is_still_inside),
-        cmocka_unit_test(a_bell_waits_no_longer_than_told),
-        cmocka_unit_test(a_bell_rung_before_the_wait_is_heard),
+        cmocka_unit_test(takes_come_in_the_order_of_offers),
+        cmocka_unit_test(a_full_ring_refuses_and_takes_nothing),
+        cmocka_unit_test(a_batch_beyond_the_capacity_never_fits),
+        cmocka_unit_test(small_batches_find_the_slots_full),
+        cmocka_unit_test(what_is_inside_is_released_with_the_ring),
+        cmocka_unit_test(both_bells_are_rung),
+        cmocka_unit_test(two_threads_lose_and_double_nothing),
+        cmocka_unit_test(threads_that_nap_miss_no_wakeup),
+        cmocka_unit_test(ping_pong_never_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
