@@ -1,5 +1,6 @@
 """Everything at once for a while: live senders, two hops, a link that is cut, a bridge that is killed, a sink that
-stands still. No deadlock, and every ledger adds up at the end. SOAK_SECONDS says how long (10)."""
+stands still. No deadlock, and every ledger adds up at the end. With SOAK_SECONDS, all of it for as long; without, the
+short form of a few seconds, in which the link is only held up (nng.py cuts links and kills bridges one at a time)."""
 
 import os
 import random
@@ -9,7 +10,8 @@ import time
 
 import lab
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "5"))
+TROUBLES = ("cut", "hold", "kill", "ask") if "SOAK_SECONDS" in os.environ else ("hold", "ask")
 
 
 class Sender(threading.Thread):
@@ -73,7 +75,7 @@ class Soak(lab.Case):
         return far
 
     def trouble(self):
-        kind = self.random.choice(("cut", "hold", "kill", "ask"))
+        kind = self.random.choice(TROUBLES)
         if kind == "cut":
             self.proxy.cut()
             time.sleep(self.random.random() / 3)
