@@ -58,14 +58,23 @@ struct sink_ops {
                          struct error *error);
 
     /* The sink's thread: takes the records, waiting for its peer as long as it must, and settles each
-     * one in the parcel's account. After `interrupt` it may leave records unsettled. */
+     * one by parcel_settle, or later by a ticket taken here, from any call on its thread. After
+     * `interrupt` it may leave records unsettled. */
     void (*write)(struct sink *sink, const struct parcel *parcel);
 
-    /* The sink's thread: no batch waits; send what is held back. NULL: nothing ever is. */
-    void (*idle)(struct sink *sink);
+    /* The sink's thread: no batch waits; send what is held back, do what is due. The milliseconds after
+     * which to call again if no batch comes before, -1: only then. NULL: nothing is ever held back. */
+    int (*idle)(struct sink *sink);
+
+    /* For a sink with descriptors of its own to wait on while no batch waits; NULL, both: it has none.
+     * `wait`, the sink's thread, sleeps until one of them is ready, `rouse` was called, or `timeout_ms`
+     * went by (-1: without end); `idle` is called next. `rouse`, any thread, ends the wait that runs or
+     * the next one. */
+    void (*wait)(struct sink *sink, int timeout_ms);
+    void (*rouse)(struct sink *sink);
 
     /* The sink's thread: nothing will follow. Says goodbye to the peer as its protocol knows it, and
-     * waits until what was taken is on its way, or `interrupt`. NULL: nothing to do. */
+     * waits until all is settled, or `interrupt`. NULL: nothing to do. */
     void (*finish)(struct sink *sink);
 
     /* Ends all waiting in the sink, for good. Any thread, once or more. */

@@ -135,7 +135,7 @@ static void file_sink_write(struct sink *s, const struct parcel *parcel)
             log_line(LOG_ERROR, "sink %s: %s: what follows is counted as failed", s->place->url,
                      strerror(errno));
         s->broken = true;
-        account_settle(parcel->account, OUTCOME_FAILED, parcel->count - progress.settled);
+        parcel_settle(parcel, OUTCOME_FAILED, parcel->count - progress.settled);
     }
     size_t end;
     parcel_whole(parcel, progress.written, &end);

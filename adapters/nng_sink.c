@@ -103,7 +103,7 @@ static int send_message(struct sink *s, nng_msg *msg)
 static void fail_parcel(const struct sink *s, const struct parcel *parcel, const char *why)
 {
     static struct log_limit limit;
-    account_settle(parcel->account, OUTCOME_FAILED, parcel->count);
+    parcel_settle(parcel, OUTCOME_FAILED, parcel->count);
     log_limited(&limit, LOG_WARN, "sink %s: %u messages failed: %s", s->place->url, parcel->count,
                 why);
 }
@@ -122,7 +122,7 @@ static void nng_sink_write(struct sink *s, const struct parcel *parcel)
     int rv = send_message(s, msg);
     if (rv == 0) {
         s->sequence += parcel->count;
-        account_settle(parcel->account, OUTCOME_DELIVERED, parcel->count);
+        parcel_settle(parcel, OUTCOME_DELIVERED, parcel->count);
     } else if (!waker_woken(&s->waker)) {
         fail_parcel(s, parcel, nng_strerror(rv));
     }

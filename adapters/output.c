@@ -31,7 +31,7 @@ enum output_result output_parcel(int fd, const struct waker *waker, const struct
     int saved = errno;
     size_t end;
     uint32_t whole = parcel_whole(parcel, progress->written, &end);
-    account_settle(parcel->account, OUTCOME_DELIVERED, whole - progress->settled);
+    parcel_settle(parcel, OUTCOME_DELIVERED, whole - progress->settled);
     progress->settled = whole;
     errno = saved;
     return result;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pledge.h"
+
 enum {
     ALIGNMENT = 64,  /* a batch's head starts its own cache line */
     POOL_SPARES = 8, /* empty slabs kept for use again: what a busy source cycles through */
@@ -99,8 +101,11 @@ void batch_ref(struct batch *batch, uint32_t n)
 void batch_unref(struct batch *batch)
 {
     /* acq_rel: all reading is over before the memory is given back */
-    if (atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) == 1)
-        batch->release(batch);
+    if (atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    struct pledge *pledge = batch->pledge;
+    batch->release(batch);
+    pledge_unref(pledge);
 }
 
 static void release_to_slab(struct batch *batch)
@@ -142,6 +147,7 @@ struct batch *batch_apart(struct batch *batch)
     if (!copy)
         return NULL;
     copy->count = batch->count;
+    copy->pledge = pledge_ref(batch->pledge);
     memcpy(copy + 1, batch->data, batch->len);
     batch_unref(batch);
     return copy;

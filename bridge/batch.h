@@ -21,6 +21,8 @@ enum {
     SLAB_SPARE = 16 * 1024, /* a slab with less room than this is done */
 };
 
+struct pledge;
+
 struct batch {
     _Atomic uint32_t refs;
     uint32_t count;     /* messages */
@@ -29,6 +31,7 @@ struct batch {
     const uint8_t *data;
     const uint8_t *envelope; /* the one it came in, if it came over a bus: the hops before this one */
     uint32_t envelope_len;
+    struct pledge *pledge;   /* of the source, about what becomes of the messages; mostly NULL */
     void (*release)(struct batch *batch); /* called by whichever thread drops the last reference */
     void *owner;                          /* for `release` */
 };

@@ -17,9 +17,25 @@ void bell_wait(struct bell *bell, uint32_t seen, int timeout_ms)
     atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_seq_cst);
 }
 
+bool bell_doze(struct bell *bell, uint32_t seen)
+{
+    /* seq_cst, paired with bell_ring as in bell_wait; here we look at `rings`, not the kernel */
+    atomic_fetch_add_explicit(&bell->sleepers, 1, memory_order_seq_cst);
+    return atomic_load_explicit(&bell->rings, memory_order_seq_cst) == seen;
+}
+
+void bell_up(struct bell *bell)
+{
+    atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_seq_cst);
+}
+
 void bell_ring(struct bell *bell)
 {
     atomic_fetch_add_explicit(&bell->rings, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&bell->sleepers, memory_order_seq_cst) > 0)
+    if (atomic_load_explicit(&bell->sleepers, memory_order_seq_cst) == 0)
+        return;
+    if (bell->rouse)
+        bell->rouse(bell->arg);
+    else
         syscall(SYS_futex, &bell->rings, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }

@@ -10,11 +10,16 @@
 #define BRIDGE_BELL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bell {
     _Atomic uint32_t rings;    /* the futex word */
     _Atomic uint32_t sleepers; /* threads in or about to enter the kernel */
+    /* How to wake a sleeper that waits elsewhere, between bell_doze and bell_up; set before threads
+     * share the bell. NULL: sleepers are in bell_wait. */
+    void (*rouse)(void *arg);
+    void *arg;
 };
 
 static inline uint32_t bell_listen(struct bell *bell)
@@ -26,6 +31,11 @@ static inline uint32_t bell_listen(struct bell *bell)
 /* Sleeps until the bell was rung after `seen` was read, or `timeout_ms` went by (-1: without end).
  * May return early; the caller looks again. */
 void bell_wait(struct bell *bell, uint32_t seen, int timeout_ms);
+
+/* For a waiter that sleeps by other means, which `rouse` ends: false where the bell was rung after `seen`
+ * was read, so that there is no sleeping; bell_up follows in either case. */
+bool bell_doze(struct bell *bell, uint32_t seen);
+void bell_up(struct bell *bell);
 
 void bell_ring(struct bell *bell);
 

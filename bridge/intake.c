@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "log.h"
+#include "pledge.h"
 
 /* A crowded ring, one that refused and is not yet nearly empty, takes a batch here and there. Each
  * would keep a whole slab in use that the ring does not count, so these go in as copies. A ring that
@@ -21,6 +22,8 @@ struct intake {
     struct upstream *upstream;
     struct gate *gates;
     unsigned count;
+    struct pledge *(*pledge)(void *arg); /* NULL: nobody asks what becomes of the messages */
+    void *pledge_arg;
     _Atomic int given_up;
 };
 
@@ -109,6 +112,7 @@ void intake_offer(struct intake *intake, struct batch *batch)
 {
     /* one reference for each ring, and our own to the end, so that a quick sink cannot free the batch
      * while another ring is still being offered it */
+    pledge_promise(batch->pledge, (uint64_t)batch->count * intake->count);
     batch_ref(batch, intake->count);
     for (unsigned i = 0; i < intake->count; i++)
         offer_to(intake, &intake->gates[i], batch);
@@ -118,8 +122,17 @@ void intake_offer(struct intake *intake, struct batch *batch)
 void intake_flush(struct intake *intake)
 {
     struct batch *batch = batch_builder_seal(intake->builder);
-    if (batch)
-        intake_offer(intake, batch);
+    if (!batch)
+        return;
+    if (intake->pledge)
+        batch->pledge = intake->pledge(intake->pledge_arg);
+    intake_offer(intake, batch);
+}
+
+void intake_on_seal(struct intake *intake, struct pledge *(*pledge)(void *arg), void *arg)
+{
+    intake->pledge = pledge;
+    intake->pledge_arg = arg;
 }
 
 uint8_t *intake_space(struct intake *intake, size_t want, size_t *have)

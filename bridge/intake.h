@@ -16,6 +16,7 @@
 #include "upstream.h"
 
 struct intake;
+struct pledge;
 
 enum when_full { WHEN_FULL_DROP, WHEN_FULL_BLOCK };
 
@@ -51,6 +52,10 @@ void intake_offer(struct intake *intake, struct batch *batch);
 
 /* `n` messages arrived that break a limit or cannot be read: they are received and malformed. */
 void intake_refuse(struct intake *intake, uint64_t n);
+
+/* Before its thread starts, for a source whose upstream keeps messages until they are settled: whenever
+ * a batch is closed, `pledge` gives the pledge to tie to it, with its one reference; NULL for none. */
+void intake_on_seal(struct intake *intake, struct pledge *(*pledge)(void *arg), void *arg);
 
 /* The record of the hops before this source. */
 struct upstream *intake_upstream(struct intake *intake);

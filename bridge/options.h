@@ -29,7 +29,7 @@ struct option_spec {
     const char *meaning;  /* one line for help and documentation */
 };
 
-enum { OPTIONS_MAX = 48, OPTION_TABLES = 2 };
+enum { OPTIONS_MAX = 96, OPTION_TABLES = 2 };
 
 /* The values for up to two tables: what is common to all, and the adapter's own. */
 struct options {

@@ -1,6 +1,7 @@
 #include "parcel.h"
 
 #include "frame.h"
+#include "pledge.h"
 
 uint32_t parcel_whole(const struct parcel *parcel, size_t octets, size_t *end)
 {
@@ -22,4 +23,35 @@ uint32_t parcel_whole(const struct parcel *parcel, size_t octets, size_t *end)
         count++;
     }
     return count;
+}
+
+static void settle(struct account *account, struct pledge *pledge, enum outcome outcome, uint64_t n)
+{
+    account_settle(account, outcome, n);
+    if (outcome != OUTCOME_FAILED)
+        pledge_settle(pledge, n);
+}
+
+void parcel_settle(const struct parcel *parcel, enum outcome outcome, uint64_t n)
+{
+    settle(parcel->account, parcel->batch ? parcel->batch->pledge : NULL, outcome, n);
+}
+
+struct ticket ticket_take(const struct parcel *parcel)
+{
+    return (struct ticket){
+        .account = parcel->account,
+        .pledge = parcel->batch ? pledge_ref(parcel->batch->pledge) : NULL,
+    };
+}
+
+void ticket_settle(const struct ticket *ticket, enum outcome outcome, uint64_t n)
+{
+    settle(ticket->account, ticket->pledge, outcome, n);
+}
+
+void ticket_drop(struct ticket *ticket)
+{
+    pledge_unref(ticket->pledge);
+    ticket->pledge = NULL;
 }

@@ -18,4 +18,19 @@ struct parcel {
 /* How many records stand wholly within the first `octets`, and where the last of these ends. */
 uint32_t parcel_whole(const struct parcel *parcel, size_t octets, size_t *end);
 
+/* `n` of the parcel's messages came to this end. The sink's thread. */
+void parcel_settle(const struct parcel *parcel, enum outcome outcome, uint64_t n);
+
+/* For a sink that learns only later what became of its records: the right to settle them once `write` has
+ * returned. Each ticket is dropped once, whether all of its messages were settled or not. The sink's
+ * thread, like `write`. */
+struct ticket {
+    struct account *account;
+    struct pledge *pledge;
+};
+
+struct ticket ticket_take(const struct parcel *parcel);
+void ticket_settle(const struct ticket *ticket, enum outcome outcome, uint64_t n);
+void ticket_drop(struct ticket *ticket);
+
 #endif

@@ -38,6 +38,12 @@ struct outlet {
     _Atomic bool ended;
 };
 
+static void rouse(void *arg)
+{
+    struct outlet *o = arg;
+    o->ops->rouse(o->sink);
+}
+
 struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
                           struct error *error)
 {
@@ -49,10 +55,15 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     o->endpoint = endpoint;
     o->ops = endpoint->adapter->sink;
     o->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
-    if (o->encoder_ops && !(o->encoder = o->encoder_ops->new()))
-        error_set(error, "out of memory for the encoder");
-    else if ((o->sink = o->ops->open(&endpoint->place, host, error)))
+    if (o->encoder_ops)
+        o->encoder = o->encoder_ops->new(&endpoint->options, error);
+    if (o->encoder || !o->encoder_ops)
+        o->sink = o->ops->open(&endpoint->place, host, error);
+    if (o->sink) {
+        if (o->ops->wait)
+            o->filled = (struct bell){.rouse = rouse, .arg = o};
         return o;
+    }
     error_prefix(error, endpoint->url);
     outlet_free(o);
     return NULL;
@@ -110,6 +121,7 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
 {
     struct reader r = reader_over(batch->data, batch->len);
     struct frame frame;
+    const struct parcel one = {.batch = batch, .account = &route->account};
     uint32_t count = 0;
     while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
         switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
@@ -117,10 +129,10 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
             o->ends[count++] = (uint32_t)o->records.len;
             break;
         case ENCODE_MALFORMED:
-            account_settle(&route->account, OUTCOME_MALFORMED, 1);
+            parcel_settle(&one, OUTCOME_MALFORMED, 1);
             break;
         case ENCODE_FAILED:
-            account_settle(&route->account, OUTCOME_FAILED, 1);
+            parcel_settle(&one, OUTCOME_FAILED, 1);
             break;
         }
         if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
@@ -149,6 +161,20 @@ static bool serve_rings(struct outlet *o)
     return any;
 }
 
+/* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the sink
+ * something to do. */
+static void rest(struct outlet *o, uint32_t seen)
+{
+    int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
+    if (!o->ops->wait) {
+        bell_wait(&o->filled, seen, timeout_ms);
+        return;
+    }
+    if (bell_doze(&o->filled, seen))
+        o->ops->wait(o->sink, timeout_ms);
+    bell_up(&o->filled);
+}
+
 static void *run(void *arg)
 {
     struct outlet *o = arg;
@@ -160,9 +186,7 @@ static void *run(void *arg)
             continue;
         if (closing)
             break;
-        if (o->ops->idle)
-            o->ops->idle(o->sink);
-        bell_wait(&o->filled, seen, -1);
+        rest(o, seen);
     }
     if (o->ops->finish)
         o->ops->finish(o->sink);

@@ -6,7 +6,9 @@
 #define BRIDGE_ENCODER_H
 
 #include "../buffer.h"
+#include "../error.h"
 #include "../frame.h"
+#include "../options.h"
 
 struct encoder;
 
@@ -19,8 +21,9 @@ enum encode_result {
 struct encoder_ops {
     const char *name; /* what `format=` calls it */
 
-    /* A new encoder, or NULL when memory runs out. The caller frees it with `free`. */
-    struct encoder *(*new)(void);
+    /* A new encoder with the sink's options, which are borrowed and outlive it. NULL with the error. Main
+     * thread. The caller frees it with `free`. */
+    struct encoder *(*new)(const struct options *options, struct error *error);
 
     /* Appends the record of one message. May grow `out`. Leaves `out->len` alone unless ENCODE_OK. */
     enum encode_result (*message)(struct encoder *encoder, struct frame message,

@@ -46,9 +46,13 @@ static const struct line lines[] = {
 /* What `dnstap -q` calls the protocols; it writes the newer ones as numbers. */
 static const char *const protocols[] = {[1] = "UDP", [2] = "TCP", [3] = "DOT", [4] = "DOH"};
 
-static struct encoder *text_new(void)
+static struct encoder *text_new(const struct options *options, struct error *error)
 {
-    return calloc(1, sizeof(struct encoder));
+    (void)options;
+    struct encoder *encoder = calloc(1, sizeof *encoder);
+    if (!encoder)
+        error_set(error, "out of memory for the encoder");
+    return encoder;
 }
 
 static void text_free(struct encoder *encoder)

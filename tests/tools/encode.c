@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct buffer stream = {0};
-    struct encoder *encoder = ops->new();
+    struct encoder *encoder = ops->new(NULL, NULL);
     bool loaded = encoder && capture_load(argv[2], &stream);
     if (loaded)
         encode(ops, encoder, &stream);

@@ -31,7 +31,7 @@ static int begin(void **state)
 
     setenv("TZ", "UTC", 1);
     tzset();
-    f.encoder = text_encoder.new();
+    f.encoder = text_encoder.new(NULL, NULL);
     *state = &f;
     return f.encoder ? 0 : -1;
 }
