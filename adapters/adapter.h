@@ -87,9 +87,13 @@ struct sink_ops {
      * `batch_max` octets. */
     uint64_t (*memory)(const struct options *options, uint64_t batch_max);
 
-    /* The format that an address asks for by its look, where `format=` is not given; NULL, or no
+    /* The format that an address or the options ask for, where `format=` is not given; NULL, or no
      * function: dnstap. */
-    const char *(*format_of)(const char *address);
+    const char *(*format_of)(const struct place *place);
+
+    /* The sink's thread, between batches: asked from outside (SIGHUP) to finish what it writes to and begin
+     * anew. NULL: there is nothing to reopen. */
+    void (*reopen)(struct sink *sink);
 };
 
 struct adapter {

@@ -100,7 +100,7 @@ static bool settle_format(struct endpoint *e, struct error *error)
         return true;
     const char *format = NULL;
     if (e->adapter->sink->format_of)
-        format = e->adapter->sink->format_of(e->address);
+        format = e->adapter->sink->format_of(&e->place);
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 

@@ -44,7 +44,7 @@ class Mistakes(lab.Case):
         self.refused("--from", "tcp:127.0.0.1", "--to", out, says=["HOST:PORT"])
         self.refused("--from", "nng+tcp:127.0.0.1:0#listen,dial", "--to", out, says=["exclude"])
         self.refused("--from", source, "--to", "unix:/x#format=text", says=["dnstap only"])
-        self.refused("--from", source, "--to", self.path("x.gz"), says=["x.gz"])
+        self.refused("--from", source, "--to", self.path("x-%Q.gz"), says=["x-%Q.gz", "%Y"])
 
     def test_ports_taken(self):
         with socket.socket() as taken, socket.socket(socket.AF_UNIX) as taken_unix:
