@@ -147,13 +147,14 @@ static struct parcel part_for_file(const struct sink *s, const struct parcel *pa
     return part;
 }
 
+/* Is the next message for another file? Also where this one is empty: its name may hold a time. */
 static bool rotation_due(const struct sink *s)
 {
-    if (!s->out || file_out_messages(s->out) == 0)
+    if (!s->out)
         return false;
     if (s->rotate_every && clock_ms(CLOCK_REALTIME) >= s->rotate_at)
         return true;
-    return s->rotate_size && s->kind.packing != PACKING_NONE &&
+    return s->rotate_size && s->kind.packing != PACKING_NONE && file_out_messages(s->out) > 0 &&
            file_out_size(s->out) + END_RESERVE >= s->rotate_size;
 }
 
@@ -199,7 +200,7 @@ static int file_sink_idle(struct sink *s)
     int next = -1;
     if (!s->out || s->broken)
         return -1;
-    if (rotation_due(s)) {
+    if (file_out_messages(s->out) > 0 && rotation_due(s)) {
         end_file(s);
         return -1;
     }

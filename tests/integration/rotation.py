@@ -123,6 +123,19 @@ class Rotation(FileCase):
         self.assertEqual(lab.split(octets_of(whole)), [b"alone"])
         lab.finish(sock)
 
+    def test_a_file_that_stayed_empty_is_not_used_later(self):
+        tap = self.path("tap")
+        bridge = self.bridge("--from", "unix:" + tap, "--to",
+                             os.path.join(self.out, "%s.fstrm") + "#rotate-every=1s").ready()
+        time.sleep(2.1)
+        sent = int(time.time())
+        sock = lab.sender(tap)
+        sock.sendall(lab.data(lab.split(lab.corpus_octets("bind"))[0]))
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0)
+        (name,) = os.listdir(self.out)
+        self.assertGreaterEqual(int(name.split(".")[0]), sent)
+
     def test_nothing_is_overwritten(self):
         source = lab.corpus("bind")
         taken = os.path.join(self.out, "dns.fstrm.gz")
