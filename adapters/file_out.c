@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "control.h"
 
 enum {
@@ -41,13 +41,6 @@ struct file_out {
     size_t held_octets;
     int64_t held_since;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* A block on the same disk, without a name, so that there is room for the end of a file on a disk that
  * is full. Where it cannot be had we do without. */
@@ -183,7 +176,7 @@ static enum output_result write_held(struct file_out *o, const struct parcel *pa
         if (!add_octets(o, parcel->data + progress->written, len))
             return no_memory();
         if (o->held_count == 0)
-            o->held_since = now_ms();
+            o->held_since = clock_ms(CLOCK_MONOTONIC);
         o->held[o->held_count++] =
             (struct held){ticket_take(parcel), parcel->count - progress->settled};
         o->held_octets += len;

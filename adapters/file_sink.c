@@ -4,8 +4,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "file.h"
 #include "file_mend.h"
 #include "file_target.h"
@@ -30,13 +30,6 @@ struct sink {
     int64_t rotate_at;    /* ms of the wall clock, for `out` */
     struct log_limit trouble;
 };
-
-static int64_t clock_ms(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The next moment that `every` divides, in UTC. */
 static int64_t next_moment(int64_t now, int64_t every)

@@ -70,6 +70,9 @@ static inline bool load_is_settled(const struct load *load, uint32_t i)
 void load_settle(struct load *load, enum outcome outcome);
 void load_settle_one(struct load *load, uint32_t record, enum outcome outcome);
 
+/* The most octets of memory that one takes with `count` records of `size` octets in all. */
+uint64_t load_memory(uint64_t size, uint64_t count);
+
 /* Empties it, to be filled anew. */
 void load_clear(struct load *load);
 

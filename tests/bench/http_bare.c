@@ -13,6 +13,8 @@
 
 #include "capture.h"
 
+enum { INFLIGHT_MAX = 256 };
+
 static struct buffer octets; /* data frames, back to back, LOOPS times */
 static struct buffer cuts;   /* size_t: where each body ends */
 
@@ -100,22 +102,20 @@ static CURL *new_handle(const char *url, struct curl_slist *headers)
     return easy;
 }
 
-static int run(const char *url, int inflight)
+/* Posts all there is. False: a request failed. */
+static bool post_all(CURLM *multi, CURL **handles, int inflight)
 {
-    CURLM *multi = curl_multi_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/x-dnstap-frames");
-    headers = curl_slist_append(headers, "Expect:");
     size_t next = 0;
     int running = 0, left;
     for (int i = 0; i < inflight; i++)
-        running += post(multi, new_handle(url, headers), &next);
+        running += post(multi, handles[i], &next);
     while (running > 0) {
         int transfers;
         curl_multi_perform(multi, &transfers);
         for (CURLMsg *msg; (msg = curl_multi_info_read(multi, &left));) {
             CURL *easy = msg->easy_handle;
             if (msg->data.result != CURLE_OK)
-                return 1;
+                return false;
             curl_multi_remove_handle(multi, easy);
             if (!post(multi, easy, &next))
                 running--;
@@ -123,7 +123,27 @@ static int run(const char *url, int inflight)
         if (running > 0)
             curl_multi_poll(multi, NULL, 0, 1000, NULL);
     }
-    return 0;
+    return true;
+}
+
+static bool run(const char *url, int inflight)
+{
+    CURL *handles[INFLIGHT_MAX];
+    CURLM *multi = curl_multi_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/x-dnstap-frames");
+    headers = curl_slist_append(headers, "Expect:");
+    for (int i = 0; i < inflight; i++)
+        handles[i] = new_handle(url, headers);
+    bool ok = post_all(multi, handles, inflight);
+    for (int i = 0; i < inflight; i++) {
+        char *room = NULL;
+        curl_easy_getinfo(handles[i], CURLINFO_PRIVATE, &room);
+        curl_easy_cleanup(handles[i]);
+        free(room);
+    }
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(headers);
+    return ok;
 }
 
 int main(int argc, char **argv)
@@ -139,8 +159,12 @@ int main(int argc, char **argv)
         read_size = (size_t)atol(argv[4]);
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    int inflight = atoi(argv[5]);
     double start = now();
-    int status = run(argv[1], atoi(argv[5]));
+    bool ok = run(argv[1], inflight < INFLIGHT_MAX ? inflight : INFLIGHT_MAX);
     printf("%.6f\n", now() - start);
-    return status;
+    buffer_free(&octets);
+    buffer_free(&cuts);
+    curl_global_cleanup();
+    return !ok;
 }
