@@ -91,9 +91,13 @@ struct sink_ops {
      * and the route takes them out of what it sends as format=dnstap. */
     bool (*knows_events)(const struct options *options);
 
-    /* The format that an address asks for by its look, where `format=` is not given; NULL, or no
+    /* The format that an address or the options ask for, where `format=` is not given; NULL, or no
      * function: dnstap. */
-    const char *(*format_of)(const char *address);
+    const char *(*format_of)(const struct place *place);
+
+    /* The sink's thread, between batches: asked from outside (SIGHUP) to finish what it writes to and begin
+     * anew. NULL: there is nothing to reopen. */
+    void (*reopen)(struct sink *sink);
 };
 
 struct adapter {
@@ -110,6 +114,7 @@ struct adapter {
 extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;
 extern const struct adapter nng_adapter;
+extern const struct adapter http_adapter;
 
 /* All adapters, ending with NULL; and the one that knows the scheme, or NULL. */
 extern const struct adapter *const adapters[];

@@ -6,6 +6,7 @@ const struct adapter *const adapters[] = {
     &file_adapter,
     &framestream_adapter,
     &nng_adapter,
+    &http_adapter,
     NULL,
 };
 

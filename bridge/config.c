@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "secret.h"
 
 enum {
     PROGRAM_MEMORY = 32 << 20,     /* program, libraries, stacks, malloc's own: measured about a third */
@@ -85,11 +86,19 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
     return sum;
 }
 
+static void describe_option(const struct option_spec *spec, const char *text, FILE *out)
+{
+    const char *shown = spec->secret ? secret_shown(text) : text;
+    fprintf(out, " %s=", spec->name);
+    for (; *shown; shown++) /* the values of one that repeats stand one a line */
+        fputc(*shown == '\n' ? ' ' : *shown, out);
+}
+
 static void describe_options(const struct options *options, FILE *out)
 {
     for (unsigned i = 0; i < options->count; i++) {
         if (options->texts[i])
-            fprintf(out, " %s=%s", options->specs[i]->name, options->texts[i]);
+            describe_option(options->specs[i], options->texts[i], out);
     }
     fputc('\n', out);
 }

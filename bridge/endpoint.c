@@ -25,6 +25,24 @@ const struct option_spec sink_common_options[] = {
     {0},
 };
 
+/* A URL is printed in every message and ledger: a password in it is not, and nobody needs to know how
+ * long it is. What is opened (place.address) keeps it. */
+static void mask_password(char *url)
+{
+    char *authority = strstr(url, "://");
+    if (!authority)
+        return;
+    authority += 3;
+    size_t len = strcspn(authority, "/?");
+    char *at = memrchr(authority, '@', len);
+    char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    if (!colon)
+        return;
+    size_t secret = (size_t)(at - colon - 1), stars = secret < 3 ? secret : 3;
+    memset(colon + 1, '*', stars);
+    memmove(colon + 1 + stars, at, strlen(at) + 1);
+}
+
 static size_t scheme_length(const char *url)
 {
     size_t len = 0;
@@ -61,12 +79,13 @@ static bool find_adapter(struct endpoint *e, enum direction direction, struct er
     size_t len = scheme_length(e->url);
     const char *address = len ? e->url + len + 1 : e->url;
     e->adapter = len ? adapter_find(e->url, len) : adapter_find("file", 4);
+    e->address = strdup(address);
+    mask_password(e->url);
     if (!e->adapter || !goes(e->adapter, direction))
         return unknown_scheme(e->url, len, direction, error);
     if (!*address)
         return error_set(error, "%.200s: there is no address; it looks like %s", e->url,
                          e->adapter->address);
-    e->address = strdup(address);
     for (const char *const *s = e->adapter->schemes; *s; s++) {
         if (!len || (strlen(*s) == len && !memcmp(*s, e->url, len))) {
             e->place.scheme = *s;
@@ -83,7 +102,7 @@ static bool settle_format(struct endpoint *e, struct error *error)
         return true;
     const char *format = NULL;
     if (e->adapter->sink->format_of)
-        format = e->adapter->sink->format_of(e->address);
+        format = e->adapter->sink->format_of(&e->place);
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 

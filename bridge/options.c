@@ -111,14 +111,23 @@ static bool unknown_option(const struct options *options, const char *name, size
     return error_set(error, "unknown option '%.*s'; valid here: %s", len < 64 ? (int)len : 64, name, valid);
 }
 
+/* A secret is not left behind in freed memory. */
+static void forget(const struct option_spec *spec, char *text)
+{
+    if (text && spec->secret)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 static bool set_option(struct options *options, unsigned i, const char *text, struct error *error)
 {
     if (!check_value(options->specs[i], text, &options->numbers[i], error))
         return false;
-    char *copy = strdup(text);
-    if (!copy)
+    const char *before = options->specs[i]->repeats ? options->texts[i] : NULL;
+    char *copy = NULL;
+    if (asprintf(&copy, "%s%s%s", before ? before : "", before ? "\n" : "", text) < 0)
         return error_set(error, "out of memory");
-    free(options->texts[i]);
+    forget(options->specs[i], options->texts[i]);
     options->texts[i] = copy;
     return true;
 }
@@ -181,7 +190,7 @@ bool options_set(struct options *options, const char *name, const char *text, st
 void options_free(struct options *options)
 {
     for (unsigned i = 0; i < options->count; i++)
-        free(options->texts[i]);
+        forget(options->specs[i], options->texts[i]);
     *options = (struct options){0};
 }
 

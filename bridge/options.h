@@ -27,6 +27,8 @@ struct option_spec {
     const char *choices;  /* for OPTION_CHOICE, separated by '|' */
     uint64_t min, max;    /* for numbers; max 0: no bound */
     const char *meaning;  /* one line for help and documentation */
+    bool secret;          /* of a string: never shown (secret.h reads it) */
+    bool repeats;         /* of a string: may be given again; the values stand one a line */
 };
 
 enum { OPTIONS_MAX = 96, OPTION_TABLES = 2 };

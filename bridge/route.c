@@ -35,6 +35,7 @@ struct outlet {
     pthread_t thread;
     bool started;
     struct bell *ended_bell;
+    _Atomic bool reopening;
     _Atomic bool closing;
     _Atomic bool interrupted;
     _Atomic bool ended;
@@ -211,6 +212,9 @@ static void *run(void *arg)
         uint32_t seen = bell_listen(&o->filled);
         /* asked before the rings are: what came before the closing is seen */
         bool closing = atomic_load(&o->closing);
+        if (atomic_load_explicit(&o->reopening, memory_order_relaxed) && /* the bell orders it */
+            atomic_exchange(&o->reopening, false))
+            o->ops->reopen(o->sink);
         if (serve_rings(o))
             continue;
         if (closing)
@@ -232,6 +236,14 @@ bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
         return error_set(error, "%s: cannot start its thread: %s", o->endpoint->url, strerror(failed));
     o->started = true;
     return true;
+}
+
+void outlet_reopen(struct outlet *o)
+{
+    if (!o->ops->reopen)
+        return;
+    atomic_store(&o->reopening, true);
+    bell_ring(&o->filled);
 }
 
 void outlet_close(struct outlet *o)
