@@ -106,6 +106,15 @@ static bool settle_format(struct endpoint *e, struct error *error)
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 
+static bool check(const struct endpoint *e, bool source, struct error *error)
+{
+    const struct adapter *a = e->adapter;
+    bool (*judge)(const struct place *, struct error *) = source ? a->source->check : a->sink->check;
+    if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
+        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka", e->url);
+    return !judge || judge(&e->place, error) || error_prefix(error, e->url);
+}
+
 bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
                     struct error *error)
 {
@@ -129,7 +138,7 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     };
     if (!options_parse(&e->options, tables, options, error))
         return error_prefix(error, e->url);
-    return source || settle_format(e, error);
+    return (source || settle_format(e, error)) && check(e, source, error);
 }
 
 void endpoint_free(struct endpoint *e)

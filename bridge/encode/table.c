@@ -2,7 +2,7 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|text";
+const char encoder_formats[] = "dnstap|frames|text";
 
 static const struct encoder_ops *const encoders[] = {
     &text_encoder,
