@@ -169,7 +169,13 @@ static uint64_t file_sink_memory(const struct options *options, uint64_t batch_m
 static const char *file_sink_format_of(const char *address)
 {
     const char *suffix = strrchr(address, '.');
-    return suffix && strcmp(suffix, ".txt") == 0 ? "text" : NULL;
+    static const struct {
+        const char *suffix, *format;
+    } known[] = {{".txt", "text"}, {".json", "json"}, {".jsonl", "json"}, {".yaml", "yaml"}, {".yml", "yaml"}};
+    for (size_t i = 0; suffix && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(suffix, known[i].suffix) == 0)
+            return known[i].format;
+    return NULL;
 }
 
 const struct sink_ops file_sink_ops = {
