@@ -104,6 +104,43 @@ static bool settle_format(struct endpoint *e, struct error *error)
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 
+static const struct option_spec *find_spec(const struct option_spec *table, const char *name)
+{
+    for (; table && table->name; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+/* An option of an encoder that is not the chosen one would do nothing: it is a mistake. */
+static bool check_encoder_options(const struct endpoint *e, struct error *error)
+{
+    const char *format = options_string(&e->options, "format");
+    const struct encoder_ops *chosen = encoder_find(format);
+    for (const struct encoder_ops *const *other = encoders; *other; other++) {
+        for (const struct option_spec *o = (*other)->options; o && o->name; o++) {
+            bool ours = find_spec(e->adapter->sink_options, o->name) ||
+                        (chosen && find_spec(chosen->options, o->name));
+            if (!ours && options_given(&e->options, o->name))
+                return error_set(error, "%s: option '%s' is for format=%s, not for format=%s", e->url,
+                                 o->name, (*other)->name, format);
+        }
+    }
+    return true;
+}
+
+static void lay_out_tables(const struct endpoint *e, enum direction direction,
+                           const struct option_spec *tables[OPTION_TABLES])
+{
+    bool source = direction == DIRECTION_SOURCE;
+    int count = 0;
+    tables[count++] = source ? source_common_options : sink_common_options;
+    tables[count++] = source ? e->adapter->source_options : e->adapter->sink_options;
+    for (const struct encoder_ops *const *o = encoders; !source && *o; o++)
+        if (count < OPTION_TABLES)
+            tables[count++] = (*o)->options;
+}
+
 bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
                     struct error *error)
 {
@@ -120,14 +157,12 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     e->place.url = e->url;
     e->place.address = e->address;
     e->place.options = &e->options;
-    bool source = direction == DIRECTION_SOURCE;
-    const struct option_spec *tables[OPTION_TABLES] = {
-        source ? source_common_options : sink_common_options,
-        source ? e->adapter->source_options : e->adapter->sink_options,
-    };
+    const struct option_spec *tables[OPTION_TABLES] = {NULL};
+    lay_out_tables(e, direction, tables);
     if (!options_parse(&e->options, tables, options, error))
         return error_prefix(error, e->url);
-    return source || settle_format(e, error);
+    return direction == DIRECTION_SOURCE ||
+           (settle_format(e, error) && check_encoder_options(e, error));
 }
 
 void endpoint_free(struct endpoint *e)
