@@ -37,6 +37,13 @@ const struct body_kind *body_find(const char *name)
     return NULL;
 }
 
+const char *body_content_type(const struct body_kind *kind, const char *format)
+{
+    if (!kind->as_is || strcmp(format, kind->format) == 0)
+        return kind->content_type;
+    return strcmp(format, "yaml") == 0 ? "application/yaml" : "text/plain; charset=utf-8";
+}
+
 static bool carries(const struct body_kind *kind, const char *format)
 {
     const char *at = strstr(kind->formats, format);

@@ -32,6 +32,9 @@ struct body {
 extern const char body_kinds[]; /* the names, separated by '|' */
 const struct body_kind *body_find(const char *name);
 
+/* The Content-Type of a body of this kind with records of this format. */
+const char *body_content_type(const struct body_kind *kind, const char *format);
+
 /* False with the error where the options do not go together. Free in either case. */
 bool body_init(struct body *body, const struct options *options, const char *hop,
                struct error *error);

@@ -177,9 +177,10 @@ bool http_client_init(struct http_client *c, const struct place *place, const st
 {
     *c = (struct http_client){.options = place->options};
     const char *compress = options_string(place->options, "compress");
+    const char *type = body_content_type(kind, options_string(place->options, "format"));
     bool packed = strcmp(compress, "no") != 0;
     return read_url(c, place, kind, error) && check_files(place->options, error) &&
-           add_header(c, "Content-Type", "", kind->content_type, error) &&
+           add_header(c, "Content-Type", "", type, error) &&
            (!packed || add_header(c, "Content-Encoding", "", compress, error)) &&
            /* no waiting for a 100: a server that will not have it says so, and we stop sending */
            add_header(c, "Expect", "", "", error) && read_bearer(c, kind->authorization, error) &&

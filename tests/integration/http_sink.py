@@ -49,7 +49,7 @@ class Bodies(HttpCase):
         self.assertEqual(server.lines(), text_of("bind"))
         self.assertEqual([r.body.count(b"\n") for r in server.taken], [100] * 8 + [93])
         self.assertEqual(server.connections, 1)  # kept alive
-        self.assertEqual(server.taken[0].headers["Content-Type"], "application/x-ndjson")
+        self.assertEqual(server.taken[0].headers["Content-Type"], "text/plain; charset=utf-8")
 
     def test_batches_by_size(self):
         server = self.server()
@@ -97,6 +97,8 @@ class Bodies(HttpCase):
         for body in ("array", "ndjson"):
             server = self.server()
             self.whole(server, f"body={body},batch-count=100,inflight=1,compress=gzip")
+            self.assertEqual(server.taken[0].headers["Content-Type"],
+                             "application/json" if body == "array" else "application/x-ndjson")
             records = []
             for request in server.taken:
                 records += json.loads(request.body) if body == "array" else map(json.loads, request.body.splitlines())
