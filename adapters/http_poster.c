@@ -302,13 +302,18 @@ static int64_t due_at(const struct slot *slot)
     return slot->due > held ? slot->due : held;
 }
 
-static void try_again(struct poster *p)
+/* Starts what is due to be tried again. False: nothing was. */
+static bool try_again(struct poster *p)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC);
+    bool any = false;
     for (unsigned i = 0; i < p->slot_count; i++) {
-        if (p->slots[i].state == SLOT_WAITING && due_at(&p->slots[i]) <= now)
-            start_request(&p->slots[i]);
+        if (p->slots[i].state != SLOT_WAITING || due_at(&p->slots[i]) > now)
+            continue;
+        start_request(&p->slots[i]);
+        any = true;
     }
+    return any;
 }
 
 /* The milliseconds until the next slot that waits is due, -1: none waits. */
@@ -328,8 +333,8 @@ static int until_due(const struct poster *p)
 int poster_move(struct poster *p)
 {
     move_on(p);
-    try_again(p);
-    move_on(p); /* what was started now may be over already */
+    if (try_again(p))
+        move_on(p); /* what was started now may be over already */
     return until_due(p);
 }
 

@@ -16,13 +16,13 @@ struct sink {
     _Atomic bool interrupted;
 };
 
-/* Waits until something happened, and deals with it. False: interrupted. */
+/* Moves the requests on; where that frees no slot, waits until something happens. False: interrupted. */
 static bool wait_a_while(struct sink *s)
 {
+    unsigned before = poster_free_slots(s->poster);
     int next = poster_move(s->poster);
-    if (!atomic_load(&s->interrupted) && !poster_is_idle(s->poster))
+    if (!atomic_load(&s->interrupted) && poster_free_slots(s->poster) == before)
         poster_wait(s->poster, next);
-    poster_move(s->poster);
     return !atomic_load(&s->interrupted);
 }
 
