@@ -87,6 +87,10 @@ struct sink_ops {
      * `batch_max` octets. */
     uint64_t (*memory)(const struct options *options, uint64_t batch_max);
 
+    /* Does a sink with these options reach only readers that know the schema's events? NULL: it does not,
+     * and the route takes them out of what it sends as format=dnstap. */
+    bool (*knows_events)(const struct options *options);
+
     /* The format that an address or the options ask for, where `format=` is not given; NULL, or no
      * function: dnstap. */
     const char *(*format_of)(const struct place *place);

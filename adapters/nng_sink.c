@@ -260,7 +260,15 @@ static uint64_t nng_sink_memory(const struct options *options, uint64_t batch_ma
     return (held + 1) * (batch_max + ENVELOPE_MAX);
 }
 
+/* On the bus are hops of this project. */
+static bool nng_sink_knows_events(const struct options *options)
+{
+    (void)options;
+    return true;
+}
+
 const struct sink_ops nng_sink_ops = {
+    .knows_events = nng_sink_knows_events,
     .open = nng_sink_open,
     .write = nng_sink_write,
     .finish = nng_sink_finish,

@@ -20,6 +20,8 @@ const struct option_spec sink_common_options[] = {
      .meaning = "memory for messages that wait for this sink, for each source"},
     {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
      .meaning = "what is written (default: by the file's name, else dnstap)"},
+    {.name = "events", .type = OPTION_FLAG,
+     .meaning = "send a server's events also as format=dnstap, which other tools take for broken"},
     {0},
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "encode/encoder.h"
+#include "scan/event.h"
 
 enum {
     CHUNK_RECORDS = 1024,     /* records, or */
@@ -23,6 +24,7 @@ struct outlet {
     struct sink *sink;
     const struct encoder_ops *encoder_ops; /* NULL: messages go as they are */
     struct encoder *encoder;
+    bool no_events; /* they are taken out of format=dnstap */
     struct buffer records;
     uint32_t ends[CHUNK_RECORDS];
 
@@ -56,6 +58,8 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     o->endpoint = endpoint;
     o->ops = endpoint->adapter->sink;
     o->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
+    o->no_events = !options_flag(&endpoint->options, "events") &&
+                   !(o->ops->knows_events && o->ops->knows_events(&endpoint->options));
     if (o->encoder_ops)
         o->encoder = o->encoder_ops->new(&endpoint->options, error);
     if (o->encoder || !o->encoder_ops)
@@ -91,16 +95,39 @@ bool outlet_add_route(struct outlet *o, const char *source, struct entrance *ent
     return true;
 }
 
-static void write_frames(struct outlet *o, struct route *route, struct batch *batch)
+/* The frames of a batch from `start` to `end`. */
+static void write_frames(struct outlet *o, struct route *route, struct batch *batch,
+                         const uint8_t *start, const uint8_t *end, uint32_t count)
 {
     struct parcel parcel = {
         .batch = batch,
-        .data = batch->data,
-        .len = batch->len,
-        .count = batch->count,
+        .data = start,
+        .len = (size_t)(end - start),
+        .count = count,
         .account = &route->account,
     };
-    o->ops->write(o->sink, &parcel);
+    if (count > 0)
+        o->ops->write(o->sink, &parcel);
+}
+
+/* The batch without its events: in one piece, as a rule, for it has none. */
+static void write_without_events(struct outlet *o, struct route *route, struct batch *batch)
+{
+    const struct parcel one = {.batch = batch, .account = &route->account};
+    const uint8_t *start = batch->data;
+    struct reader r = reader_over(batch->data, batch->len);
+    struct frame frame;
+    uint32_t count = 0;
+    for (; frame_next(&r, &frame) && !atomic_load(&o->interrupted); count++) {
+        if (!frame_is_event(frame))
+            continue;
+        write_frames(o, route, batch, start, frame.data - FRAME_HEADER, count);
+        parcel_settle(&one, OUTCOME_FILTERED, 1);
+        start = frame.data + frame.len;
+        count = UINT32_MAX; /* 0 at the next frame */
+    }
+    if (!atomic_load(&o->interrupted))
+        write_frames(o, route, batch, start, batch->data + batch->len, count);
 }
 
 static void write_chunk(struct outlet *o, struct route *route, struct batch *batch, uint32_t count)
@@ -158,8 +185,10 @@ static bool serve_rings(struct outlet *o)
         any = true;
         if (o->encoder_ops)
             encode_and_write(o, o->routes[i], batch);
+        else if (o->no_events)
+            write_without_events(o, o->routes[i], batch);
         else
-            write_frames(o, o->routes[i], batch);
+            write_frames(o, o->routes[i], batch, batch->data, batch->data + batch->len, batch->count);
         batch_unref(batch);
     }
     return any;
