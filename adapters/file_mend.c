@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "frame.h"
 #include "file_name.h"
+#include "frame.h"
 #include "log.h"
 #include "unpack.h"
 
@@ -152,8 +152,8 @@ static bool read_leftover(struct leftover *l, struct unpack *unpack)
     return true;
 }
 
-/* Is there nothing but zeros from `at` on? That is how a file ends whose last blocks never reached the
- * disk. */
+/* Is there nothing but zeros from `at` on? That is how a file ends whose last blocks never reached
+ * the disk. */
 static bool zeros_from(int fd, off_t at)
 {
     uint8_t octets[4096];
@@ -181,10 +181,12 @@ static void set_aside(const struct mend *m, const char *part, const char *name)
     char broken[FILE_NAME_MAX + 16], given[FILE_NAME_MAX];
     snprintf(broken, sizeof broken, "%s.broken", name);
     if (file_name_give(part, broken, given))
-        log_line(LOG_ERROR, "sink %s: %s, left by a run that broke off, cannot be mended; it is now %s", m->url,
-                 part, given);
+        log_line(LOG_ERROR,
+                 "sink %s: %s, left by a run that broke off, cannot be mended; it is now %s",
+                 m->url, part, given);
     else
-        log_line(LOG_ERROR, "sink %s: %s cannot be mended, nor set aside: %s", m->url, part, strerror(errno));
+        log_line(LOG_ERROR, "sink %s: %s cannot be mended, nor set aside: %s", m->url, part,
+                 strerror(errno));
 }
 
 /* Gives it its name, once it is whole. */
@@ -193,16 +195,20 @@ static void give_name(struct mend *m, const struct leftover *l, const char *name
     char given[FILE_NAME_MAX];
     if (l->messages == 0) {
         unlink(l->part);
-        log_line(LOG_INFO, "sink %s: %s, left by a run that broke off, held no whole message and is removed",
+        log_line(LOG_INFO,
+                 "sink %s: %s, left by a run that broke off, held no whole message and is removed",
                  m->url, l->part);
         return;
     }
     if (!file_name_give(l->part, name, given)) {
-        log_line(LOG_ERROR, "sink %s: cannot rename %s to %s: %s", m->url, l->part, name, strerror(errno));
+        log_line(LOG_ERROR, "sink %s: cannot rename %s to %s: %s", m->url, l->part, name,
+                 strerror(errno));
         return;
     }
     m->mended++;
-    log_line(LOG_WARN, "sink %s: %s, left by a run that broke off, is mended: %" PRIu64 " messages kept in %s",
+    log_line(LOG_WARN,
+             "sink %s: %s, left by a run that broke off, is mended: %" PRIu64
+             " messages kept in %s",
              m->url, l->part, l->messages, given);
 }
 
@@ -222,8 +228,8 @@ static bool mend_by_copy(struct leftover *l, struct unpack *unpack)
     char copy[FILE_NAME_MAX + 16];
     snprintf(copy, sizeof copy, "%s.new", l->part);
     l->to = open_copy(l->mend, copy);
-    bool ok = l->to && read_leftover(l, unpack) &&
-              (l->damaged || file_out_end(l->to) == OUTPUT_DONE);
+    bool ok =
+        l->to && read_leftover(l, unpack) && (l->damaged || file_out_end(l->to) == OUTPUT_DONE);
     ok = ok && (l->damaged || rename(copy, l->part) == 0);
     int saved = errno;
     file_out_free(l->to);
@@ -249,7 +255,8 @@ static void mend_one(struct mend *m, struct leftover *l, const char *name)
     errno = ENOMEM;
     bool ok = unpack && (packed ? mend_by_copy(l, unpack) : mend_in_place(l, unpack));
     if (!ok)
-        log_line(LOG_ERROR, "sink %s: %s, left by a run that broke off, could not be mended now and stays: %s",
+        log_line(LOG_ERROR,
+                 "sink %s: %s, left by a run that broke off, could not be mended now and stays: %s",
                  m->url, l->part, strerror(errno));
     else if (l->damaged)
         set_aside(m, l->part, name);

@@ -27,7 +27,9 @@ bool file_name_check(const char *pattern, struct error *error)
     const char *base = base_of(pattern);
     for (const char *at = pattern; (at = strchr(at, '%')); at += 2) {
         if (!at[1] || !strchr(conversions, at[1]))
-            return error_set(error, "the name holds %%%.1s; valid: %%Y %%m %%d %%H %%M %%S %%j %%s %%F %%y %%G %%V %%u, and %%%% for a %%",
+            return error_set(error,
+                             "the name holds %%%.1s; valid: %%Y %%m %%d %%H %%M %%S %%j %%s %%F "
+                             "%%y %%G %%V %%u, and %%%% for a %%",
                              at + 1);
         if (at < base)
             return error_set(error, "a time can stand in the file's name, not in its folder's");
@@ -80,7 +82,8 @@ static bool number_name(const char *name, unsigned number, char out[FILE_NAME_MA
     char digits[16] = "";
     if (number)
         snprintf(digits, sizeof digits, "-%u", number);
-    int len = snprintf(out, FILE_NAME_MAX, "%.*s%s%s", (int)(extensions - name), name, digits, extensions);
+    int len = snprintf(out, FILE_NAME_MAX, "%.*s%s%s", (int)(extensions - name), name, digits,
+                       extensions);
     return len > 0 && len < FILE_NAME_MAX - (int)sizeof FILE_PART;
 }
 
@@ -161,8 +164,9 @@ static void put_expression(const char *base, struct buffer *out)
     buffer_put_char(out, '\0');
 }
 
-static void each_match(const char *folder, struct dirent **entries, int count, const regex_t *expression,
-                       void (*found)(void *, const char *, const char *), void *arg)
+static void each_match(const char *folder, struct dirent **entries, int count,
+                       const regex_t *expression, void (*found)(void *, const char *, const char *),
+                       void *arg)
 {
     for (int i = 0; i < count; i++) {
         char part[FILE_NAME_MAX], name[FILE_NAME_MAX];

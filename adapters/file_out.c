@@ -42,8 +42,8 @@ struct file_out {
     int64_t held_since;
 };
 
-/* A block on the same disk, without a name, so that there is room for the end of a file on a disk that
- * is full. Where it cannot be had we do without. */
+/* A block on the same disk, without a name, so that there is room for the end of a file on a disk
+ * that is full. Where it cannot be had we do without. */
 static int take_spare(const char *path)
 {
     static const char octets[SPARE_OCTETS];
@@ -269,8 +269,8 @@ enum output_result file_out_end(struct file_out *o)
     return result == OUTPUT_DONE ? to_disk(o) : result;
 }
 
-/* What ends the file at `whole`. A packed file takes its STOP in a stream of its own: readers go on from
- * one to the next. */
+/* What ends the file at `whole`. A packed file takes its STOP in a stream of its own: readers go on
+ * from one to the next. */
 static bool make_end(struct file_out *o)
 {
     buffer_clear(&o->waiting);
@@ -305,6 +305,7 @@ bool file_out_cut(struct file_out *o, struct error *error)
 
 uint64_t file_out_memory(enum packing packing, bool holds, uint64_t batch_max)
 {
-    uint64_t buffer = holds ? 2 * (SPILL_OCTETS + pack_bound(FILE_OUT_HELD_OCTETS) + pack_bound(batch_max)) : 0;
+    uint64_t buffer =
+        holds ? 2 * (SPILL_OCTETS + pack_bound(FILE_OUT_HELD_OCTETS) + pack_bound(batch_max)) : 0;
     return sizeof(struct file_out) + pack_memory(packing) + buffer;
 }

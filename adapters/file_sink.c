@@ -1,5 +1,5 @@
-/* Writes to files, a pipe or standard output: what is written when. How a file is written is file_out.h's,
- * where they stand and what they are called file_target.h's. */
+/* Writes to files, a pipe or standard output: what is written when. How a file is written is
+ * file_out.h's, where they stand and what they are called file_target.h's. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include "log.h"
 
 enum {
-    RETRY_MS = 1000,     /* how soon a full disk, or a file that cannot be opened, is tried again */
-    HELD_MAX_MS = 1000,  /* how long packed messages may wait for company before they are written */
-    END_RESERVE = 64,    /* octets of rotate-size kept for the end of a file */
+    RETRY_MS = 1000,    /* how soon a full disk, or a file that cannot be opened, is tried again */
+    HELD_MAX_MS = 1000, /* how long packed messages may wait for company before they are written */
+    END_RESERVE = 64,   /* octets of rotate-size kept for the end of a file */
 };
 
 struct sink {
@@ -62,7 +62,8 @@ static bool open_file(struct sink *s, struct error *error)
 /* Waits a while before something is tried again. False: interrupted. */
 static bool wait_to_retry(struct sink *s, const char *trouble)
 {
-    log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url, trouble);
+    log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url,
+                trouble);
     return waker_wait(&s->waker, -1, 0, RETRY_MS) != WAIT_WOKEN;
 }
 
@@ -93,8 +94,8 @@ static bool drop_empty(struct sink *s)
            file_target_drop(&s->target);
 }
 
-/* Ends the file, waiting for space on a full disk. When that was interrupted, or nothing can be written, it is
- * cut behind the last message that was delivered. */
+/* Ends the file, waiting for space on a full disk. When that was interrupted, or nothing can be
+ * written, it is cut behind the last message that was delivered. */
 static void end_file(struct sink *s)
 {
     struct error error;
@@ -118,9 +119,10 @@ static void end_file(struct sink *s)
     s->out = NULL;
 }
 
-/* How much of a parcel, from `written` on, goes into this file: whole records, one at least in a file that
- * is empty. */
-static struct parcel part_for_file(const struct sink *s, const struct parcel *parcel, size_t written)
+/* How much of a parcel, from `written` on, goes into this file: whole records, one at least in a
+ * file that is empty. */
+static struct parcel part_for_file(const struct sink *s, const struct parcel *parcel,
+                                   size_t written)
 {
     struct parcel part = *parcel;
     if (s->rotate_size == 0 || s->kind.packing != PACKING_NONE)
@@ -131,7 +133,8 @@ static struct parcel part_for_file(const struct sink *s, const struct parcel *pa
         return part;
     part.count = parcel_whole(parcel, written + room, &part.len);
     if (part.len <= written && file_out_messages(s->out) == 0) {
-        /* one record alone is too large for the limit; frames tell where it ends, and so do `ends` */
+        /* one record alone is too large for the limit; frames tell where it ends, and so do `ends`
+         */
         uint32_t before = parcel_whole(parcel, written, &part.len);
         part.count = before + 1;
         part.len = parcel->ends ? parcel->ends[before]
@@ -201,8 +204,8 @@ static int file_sink_idle(struct sink *s)
     if (since >= 0 && until(CLOCK_MONOTONIC, since + HELD_MAX_MS) == 0) {
         enum output_result result = file_out_flush(s->out);
         if (result == OUTPUT_FULL)
-            log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url,
-                        strerror(ENOSPC));
+            log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second",
+                        s->place->url, strerror(ENOSPC));
         else if (result == OUTPUT_BROKEN)
             break_sink(s);
         next = result == OUTPUT_FULL ? RETRY_MS : -1;
@@ -222,7 +225,8 @@ static void file_sink_reopen(struct sink *s)
     struct file_target *t = &s->target;
     if (!t->regular)
         return;
-    if (s->out && t->direct && !file_name_timed(t->pattern) && file_out_is_at(s->out, t->name) && !s->broken) {
+    if (s->out && t->direct && !file_name_timed(t->pattern) && file_out_is_at(s->out, t->name) &&
+        !s->broken) {
         log_line(LOG_INFO, "sink %s: still stands under its name; writing on", s->place->url);
         return;
     }
@@ -275,8 +279,8 @@ static bool begin(struct sink *s, struct error *error)
     struct file_target *t = &s->target;
     if (!file_target_init(t, s->place, &s->kind, error))
         return false;
-    if (!t->direct &&
-        file_mend_all(t->url, t->pattern, options_string(s->place->options, "format"), &s->kind) > 0)
+    if (!t->direct && file_mend_all(t->url, t->pattern, options_string(s->place->options, "format"),
+                                    &s->kind) > 0)
         t->numbered = true; /* what was mended has the plain name now */
     return open_file(s, error);
 }
@@ -315,7 +319,7 @@ static const char *file_sink_format_of(const struct place *place)
     static const struct {
         const char *extension, *format;
     } table[] = {
-        {"txt", "text"},   {"log", "text"},  {"json", "json"}, {"jsonl", "json"},
+        {"txt", "text"},    {"log", "text"},  {"json", "json"}, {"jsonl", "json"},
         {"ndjson", "json"}, {"yaml", "yaml"}, {"yml", "yaml"},
     };
     size_t len;

@@ -13,8 +13,8 @@
 #include "file.h"
 #include "log.h"
 
-bool file_target_init(struct file_target *t, const struct place *place, const struct file_kind *kind,
-                      struct error *error)
+bool file_target_init(struct file_target *t, const struct place *place,
+                      const struct file_kind *kind, struct error *error)
 {
     const char *pattern = place->address;
     struct stat st;
@@ -40,8 +40,8 @@ void file_target_free(struct file_target *t)
     free(t->stem);
 }
 
-/* A stalled reader must not hold our thread beyond `interrupt`, so a pipe or terminal is opened anew,
- * not blocking: the flag is then ours alone and not shared with whoever else holds it. */
+/* A stalled reader must not hold our thread beyond `interrupt`, so a pipe or terminal is opened
+ * anew, not blocking: the flag is then ours alone and not shared with whoever else holds it. */
 static int open_standard_output(void)
 {
     int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_APPEND);
@@ -109,7 +109,8 @@ static bool choose_name(struct file_target *t)
     return set_text(&t->stem, stem) && set_text(&t->name, t->numbered ? chosen : stem);
 }
 
-/* Opens the file whose name the clock gives now. An existing one is somebody's data and never overwritten. */
+/* Opens the file whose name the clock gives now. An existing one is somebody's data and never
+ * overwritten. */
 static int open_next(struct file_target *t, struct error *error)
 {
     char room[FILE_PATH_MAX];

@@ -8,24 +8,61 @@
 
 #include "json.h"
 
-enum { ITEM_OCTETS = 256 }; /* the most that an item adds around its record, `index=` bounded below */
+enum {
+    ITEM_OCTETS = 256
+}; /* the most that an item adds around its record, `index=` bounded below */
 
 const char body_kinds[] = "ndjson|array|elastic|loki|splunk|frames";
 
 static const struct body_kind kinds[] = {
-    {.name = "ndjson", .content_type = "application/x-ndjson", .format = "json", .formats = "json|text|yaml",
-     .authorization = "Bearer", .as_is = true},
-    {.name = "array", .content_type = "application/json", .format = "json", .formats = "json",
-     .authorization = "Bearer", .open = "[", .between = ",", .close = "]"},
-    {.name = "elastic", .content_type = "application/x-ndjson", .format = "json", .formats = "json",
-     .path = "/_bulk", .authorization = "Bearer", .itemised = true, .before = "{\"create\":{}}\n", .after = "\n"},
-    {.name = "loki", .content_type = "application/json", .format = "json", .formats = "json|text|yaml",
-     .path = "/loki/api/v1/push", .authorization = "Bearer", .open = "", .between = ",", .close = "]}]}",
-     .quoted = true, .timed = true},
-    {.name = "splunk", .content_type = "application/json", .format = "json", .formats = "json",
-     .path = "/services/collector/event", .authorization = "Splunk", .before = "{\"event\":", .after = "}\n"},
-    {.name = "frames", .content_type = "application/x-dnstap-frames", .format = "dnstap", .formats = "dnstap",
-     .authorization = "Bearer", .as_is = true},
+    {.name = "ndjson",
+     .content_type = "application/x-ndjson",
+     .format = "json",
+     .formats = "json|text|yaml",
+     .authorization = "Bearer",
+     .as_is = true},
+    {.name = "array",
+     .content_type = "application/json",
+     .format = "json",
+     .formats = "json",
+     .authorization = "Bearer",
+     .open = "[",
+     .between = ",",
+     .close = "]"},
+    {.name = "elastic",
+     .content_type = "application/x-ndjson",
+     .format = "json",
+     .formats = "json",
+     .path = "/_bulk",
+     .authorization = "Bearer",
+     .itemised = true,
+     .before = "{\"create\":{}}\n",
+     .after = "\n"},
+    {.name = "loki",
+     .content_type = "application/json",
+     .format = "json",
+     .formats = "json|text|yaml",
+     .path = "/loki/api/v1/push",
+     .authorization = "Bearer",
+     .open = "",
+     .between = ",",
+     .close = "]}]}",
+     .quoted = true,
+     .timed = true},
+    {.name = "splunk",
+     .content_type = "application/json",
+     .format = "json",
+     .formats = "json",
+     .path = "/services/collector/event",
+     .authorization = "Splunk",
+     .before = "{\"event\":",
+     .after = "}\n"},
+    {.name = "frames",
+     .content_type = "application/x-dnstap-frames",
+     .format = "dnstap",
+     .formats = "dnstap",
+     .authorization = "Bearer",
+     .as_is = true},
 };
 
 const struct body_kind *body_find(const char *name)
@@ -35,6 +72,13 @@ const struct body_kind *body_find(const char *name)
             return &kinds[i];
     }
     return NULL;
+}
+
+const char *body_content_type(const struct body_kind *kind, const char *format)
+{
+    if (!kind->as_is || strcmp(format, kind->format) == 0)
+        return kind->content_type;
+    return strcmp(format, "yaml") == 0 ? "application/yaml" : "text/plain; charset=utf-8";
 }
 
 static bool carries(const struct body_kind *kind, const char *format)
@@ -47,7 +91,8 @@ static bool carries(const struct body_kind *kind, const char *format)
 static bool valid_label(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (!isalpha((unsigned char)name[i]) && name[i] != '_' && (i == 0 || !isdigit((unsigned char)name[i])))
+        if (!isalpha((unsigned char)name[i]) && name[i] != '_' &&
+            (i == 0 || !isdigit((unsigned char)name[i])))
             return false;
     }
     return len > 0;
@@ -106,11 +151,12 @@ bool body_init(struct body *body, const struct options *options, const char *hop
                struct error *error)
 {
     *body = (struct body){.kind = body_find(options_string(options, "body"))};
-    const char *index = options_string(options, "index"), *labels = options_string(options, "label");
+    const char *index = options_string(options, "index"),
+               *labels = options_string(options, "label");
     const char *format = options_string(options, "format");
     if (!carries(body->kind, format))
-        return error_set(error, "body=%s carries format=%s, not %s", body->kind->name, body->kind->formats,
-                         format);
+        return error_set(error, "body=%s carries format=%s, not %s", body->kind->name,
+                         body->kind->formats, format);
     if (index && !body->kind->itemised)
         return error_set(error, "index= goes with body=elastic");
     if (labels && !body->kind->timed)
@@ -148,8 +194,7 @@ static void put_quoted(struct buffer *out, const uint8_t *text, size_t len)
     buffer_put(out, text + done, len - done);
 }
 
-static void put_record(const struct body *body, struct load *load, uint32_t i,
-                       struct buffer *out)
+static void put_record(const struct body *body, struct load *load, uint32_t i, struct buffer *out)
 {
     const struct body_kind *kind = body->kind;
     size_t len;

@@ -10,7 +10,7 @@
 
 enum {
     CONNECT_MAX_MS = 10000,
-    SHORT_VALUE = 8,             /* octets of a header's value */
+    SHORT_VALUE = 8,            /* octets of a header's value */
     UPLOAD_BUFFER = 256 * 1024, /* octets handed to the kernel at a time */
 };
 
@@ -23,8 +23,8 @@ static bool keep_secret(struct http_client *c, const char *secret, struct error 
     return c->secrets[c->secret_count++] || error_set(error, "out of memory");
 }
 
-static bool add_header(struct http_client *c, const char *name, const char *before, const char *value,
-                       struct error *error)
+static bool add_header(struct http_client *c, const char *name, const char *before,
+                       const char *value, struct error *error)
 {
     char *line = NULL;
     if (asprintf(&line, "%s: %s%s", name, before, value) < 0)
@@ -59,7 +59,8 @@ static bool read_header(struct http_client *c, char *text, struct error *error)
     char *secret = secret_read(value, error);
     if (!secret)
         return error_prefix(error, text);
-    /* a short value that stands in the open is hardly secret, and starring it out spoils what is said */
+    /* a short value that stands in the open is hardly secret, and starring it out spoils what is
+     * said */
     bool plain = strlen(secret) < SHORT_VALUE && secret_shown(value) != value;
     bool ok = (plain || keep_secret(c, secret, error)) && add_header(c, text, "", secret, error);
     secret_free(secret);
@@ -146,8 +147,10 @@ static bool add_path(CURLU *url, const struct body_kind *kind)
     if (kind->path && (!path || !strcmp(path, "/")))
         ok = curl_url_set(url, CURLUPART_PATH, kind->path, 0) == CURLUE_OK;
     if (kind->itemised && !query) /* of the answer we want no more than this */
-        ok = ok && curl_url_set(url, CURLUPART_QUERY, "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
-                                0) == CURLUE_OK;
+        ok = ok && curl_url_set(
+                       url, CURLUPART_QUERY,
+                       "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
+                       0) == CURLUE_OK;
     curl_free(path);
     curl_free(query);
     return ok;
@@ -158,8 +161,9 @@ static bool read_url(struct http_client *c, const struct place *place, const str
 {
     char *text = NULL, *whole = NULL;
     CURLU *url = curl_url();
-    bool ok = strncmp(place->address, "//", 2) == 0 && asprintf(&text, "%s:%s", place->scheme, place->address) > 0 &&
-              url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
+    bool ok = strncmp(place->address, "//", 2) == 0 &&
+              asprintf(&text, "%s:%s", place->scheme, place->address) > 0 && url &&
+              curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
     secret_free(text);
     if (ok) {
         c->user = take_part(url, CURLUPART_USER);
@@ -172,14 +176,15 @@ static bool read_url(struct http_client *c, const struct place *place, const str
     return ok || error_set(error, "is no URL of the kind http://HOST:PORT/PATH");
 }
 
-bool http_client_init(struct http_client *c, const struct place *place, const struct body_kind *kind,
-                      struct error *error)
+bool http_client_init(struct http_client *c, const struct place *place,
+                      const struct body_kind *kind, struct error *error)
 {
     *c = (struct http_client){.options = place->options};
     const char *compress = options_string(place->options, "compress");
+    const char *type = body_content_type(kind, options_string(place->options, "format"));
     bool packed = strcmp(compress, "no") != 0;
     return read_url(c, place, kind, error) && check_files(place->options, error) &&
-           add_header(c, "Content-Type", "", kind->content_type, error) &&
+           add_header(c, "Content-Type", "", type, error) &&
            (!packed || add_header(c, "Content-Encoding", "", compress, error)) &&
            /* no waiting for a 100: a server that will not have it says so, and we stop sending */
            add_header(c, "Expect", "", "", error) && read_bearer(c, kind->authorization, error) &&

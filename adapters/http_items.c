@@ -2,7 +2,9 @@
 
 #include <jansson.h>
 
-enum { ITEM_MEMORY = 3072 }; /* of jansson, for one item with an error: 1,400 measured, and a margin */
+enum {
+    ITEM_MEMORY = 3072
+}; /* of jansson, for one item with an error: 1,400 measured, and a margin */
 
 /* {"create":{"status":201}}: what stands behind the only name. NULL: it is something else. */
 static json_t *outcome_of(json_t *item)
@@ -31,7 +33,8 @@ static bool all_are_outcomes(json_t *items, uint32_t count)
 }
 
 bool http_items_read(const char *answer, size_t len, uint32_t count,
-                     void (*each)(void *arg, uint32_t i, enum item_result result, const char *reason),
+                     void (*each)(void *arg, uint32_t i, enum item_result result,
+                                  const char *reason),
                      void *arg)
 {
     json_t *root = json_loadb(answer, len, 0, NULL);
@@ -41,7 +44,8 @@ bool http_items_read(const char *answer, size_t len, uint32_t count,
         json_t *outcome = outcome_of(json_array_get(items, i));
         const char *reason =
             json_string_value(json_object_get(json_object_get(outcome, "error"), "reason"));
-        each(arg, i, judge(json_integer_value(json_object_get(outcome, "status"))), reason ? reason : "");
+        each(arg, i, judge(json_integer_value(json_object_get(outcome, "status"))),
+             reason ? reason : "");
     }
     json_decref(root);
     return ok;

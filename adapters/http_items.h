@@ -1,4 +1,5 @@
-/* Reads the answer of Elasticsearch's and OpenSearch's _bulk, which tells of each document by itself. */
+/* Reads the answer of Elasticsearch's and OpenSearch's _bulk, which tells of each document by
+ * itself. */
 #ifndef ADAPTERS_HTTP_ITEMS_H
 #define ADAPTERS_HTTP_ITEMS_H
 
@@ -12,10 +13,12 @@ enum item_result {
     ITEM_REJECTED, /* any other */
 };
 
-/* Calls `each` for the items in their order, with what the server says of one that it did not take (borrowed;
- * may be empty). False, and nothing is called, where the answer is not one of `count` items. Any thread. */
+/* Calls `each` for the items in their order, with what the server says of one that it did not take
+ * (borrowed; may be empty). False, and nothing is called, where the answer is not one of `count`
+ * items. Any thread. */
 bool http_items_read(const char *answer, size_t len, uint32_t count,
-                     void (*each)(void *arg, uint32_t i, enum item_result result, const char *reason),
+                     void (*each)(void *arg, uint32_t i, enum item_result result,
+                                  const char *reason),
                      void *arg);
 
 /* The most octets of memory that reading an answer of `count` items takes. */

@@ -240,5 +240,6 @@ void load_settle(struct load *l, enum outcome outcome)
 /* The buffer and the shares grow by doubling; at the worst each record has a share of its own. */
 uint64_t load_memory(uint64_t size, uint64_t count)
 {
-    return sizeof(struct load) + 2 * size + count * (sizeof(uint32_t) + sizeof(bool) + 2 * sizeof(struct load_share));
+    return sizeof(struct load) + 2 * size +
+           count * (sizeof(uint32_t) + sizeof(bool) + 2 * sizeof(struct load_share));
 }

@@ -1,6 +1,6 @@
-/* A load: records gathered from parcels that travel in one request, each with the right to settle it. A
- * request may carry only a part of it, the window, and what is settled in the window already is left out
- * when it is sent again. Owned by the sink's thread. */
+/* A load: records gathered from parcels that travel in one request, each with the right to settle
+ * it. A request may carry only a part of it, the window, and what is settled in the window already
+ * is left out when it is sent again. Owned by the sink's thread. */
 #ifndef ADAPTERS_HTTP_LOAD_H
 #define ADAPTERS_HTTP_LOAD_H
 
@@ -15,7 +15,8 @@ struct load_share {
 
 struct load {
     struct buffer records;
-    uint32_t *ends; /* where each record ends in them; of data frames found when it is first asked for */
+    uint32_t
+        *ends; /* where each record ends in them; of data frames found when it is first asked for */
     uint32_t known; /* records whose end is known */
     bool *settled;  /* of each record, where `apart`; else none of the window is */
     bool apart;     /* records were settled one by one */
@@ -36,17 +37,19 @@ struct load_cursor {
     size_t octet;    /* where it begins */
 };
 
-/* For at most `count_max` records. NULL: out of memory. Freeing it leaves unsettled what is unsettled. */
+/* For at most `count_max` records. NULL: out of memory. Freeing it leaves unsettled what is
+ * unsettled. */
 struct load *load_new(uint32_t count_max);
 void load_free(struct load *load);
 
-/* Takes records until the parcel's end, or until the load has `count_max`, or would have more than `size_max`
- * octets (one record always fits). False: it is full, and the cursor not at the end. Out of memory: the records
- * are settled as failed, and passed. */
+/* Takes records until the parcel's end, or until the load has `count_max`, or would have more than
+ * `size_max` octets (one record always fits). False: it is full, and the cursor not at the end. Out
+ * of memory: the records are settled as failed, and passed. */
 bool load_add(struct load *load, struct load_cursor *cursor, size_t size_max);
 
-/* Sets the window to the first records, of at most `size_max` octets (one at least); to those behind the window:
- * false where there are none; to its first half: false where it is a single record. */
+/* Sets the window to the first records, of at most `size_max` octets (one at least); to those
+ * behind the window: false where there are none; to its first half: false where it is a single
+ * record. */
 void load_begin(struct load *load, size_t size_max);
 bool load_next(struct load *load);
 bool load_halve(struct load *load);

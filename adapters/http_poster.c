@@ -13,10 +13,11 @@
 #include "pack.h"
 
 enum {
-    ANSWER_KEPT = 1024,         /* octets of an answer, for the log */
-    ANSWER_ITEM = 512,          /* and for each item, where it tells of each */
+    ANSWER_KEPT = 1024, /* octets of an answer, for the log */
+    ANSWER_ITEM = 512,  /* and for each item, where it tells of each */
     ANSWER_BASE = 64 * 1024,
-    HANDLE_MEMORY = 640 * 1024, /* of libcurl and TLS, for a connection: their buffers, and a margin */
+    HANDLE_MEMORY =
+        640 * 1024, /* of libcurl and TLS, for a connection: their buffers, and a margin */
 };
 
 enum slot_state {
@@ -80,7 +81,8 @@ static size_t take_answer(char *data, size_t size, size_t count, void *arg)
 static const uint8_t *make_body(struct slot *slot, size_t *len)
 {
     struct poster *p = slot->poster;
-    const uint8_t *plain = body_make(&p->body, slot->load, p->pack ? &p->scratch : &slot->body, len);
+    const uint8_t *plain =
+        body_make(&p->body, slot->load, p->pack ? &p->scratch : &slot->body, len);
     if (!plain || !p->pack)
         return plain;
     buffer_clear(&slot->body);
@@ -107,13 +109,15 @@ static void start_request(struct slot *slot)
     slot->attempts++;
     if (body) {
         curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
-        curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS, body); /* borrowed until the request is done */
+        curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS,
+                         body); /* borrowed until the request is done */
     }
     if (body && curl_multi_add_handle(p->multi, slot->easy) == CURLM_OK) {
         slot->state = SLOT_BUSY;
         return;
     }
-    log_limited(&p->trouble, LOG_ERROR, "sink %s: out of memory for a request; trying again", p->url);
+    log_limited(&p->trouble, LOG_ERROR, "sink %s: out of memory for a request; trying again",
+                p->url);
     wait_in_slot(slot, retry_delay_ms(slot->attempts, next_random(p)));
 }
 
@@ -150,8 +154,8 @@ static void describe(const struct slot *slot, CURLcode code, long status, char *
         http_client_excerpt(client, why, strlen(why), out, room);
         return;
     }
-    http_client_excerpt(client, slot->answer.data ? (const void *)slot->answer.data : "", slot->answer.len,
-                        said, sizeof said);
+    http_client_excerpt(client, slot->answer.data ? (const void *)slot->answer.data : "",
+                        slot->answer.len, said, sizeof said);
     snprintf(out, room, "the server answered %ld%s%s%s", status, said[0] ? ": '" : "", said,
              said[0] ? "'" : "");
 }
@@ -214,7 +218,8 @@ static void take_items(struct slot *slot)
     struct poster *p = slot->poster;
     struct items items = {.slot = slot, .record = slot->load->from};
     uint32_t open = load_open(slot->load);
-    if (!http_items_read((const char *)slot->answer.data, slot->answer.len, open, take_item, &items)) {
+    if (!http_items_read((const char *)slot->answer.data, slot->answer.len, open, take_item,
+                         &items)) {
         char why[512];
         describe(slot, CURLE_OK, 200, why, sizeof why);
         strncat(why, ", which is no answer to _bulk", sizeof why - strlen(why) - 1);
@@ -222,8 +227,9 @@ static void take_items(struct slot *slot)
         return;
     }
     if (items.rejected > 0)
-        log_limited(&p->rejections, LOG_ERROR, "sink %s: %u of %u documents were rejected: %s; they failed",
-                    p->url, items.rejected, open, items.reason);
+        log_limited(&p->rejections, LOG_ERROR,
+                    "sink %s: %u of %u documents were rejected: %s; they failed", p->url,
+                    items.rejected, open, items.reason);
     if (items.retried > 0)
         retry(slot, items.reason[0] ? items.reason : "documents were not taken now");
     else
@@ -251,8 +257,10 @@ static void split(struct slot *slot, const char *why)
     }
     if (octets / 2 < p->size_max) {
         p->size_max = octets / 2;
-        log_line(LOG_WARN, "sink %s: the server refuses %zu octets as too large; requests carry at most %zu now",
-                 p->url, octets, p->size_max);
+        log_line(
+            LOG_WARN,
+            "sink %s: the server refuses %zu octets as too large; requests carry at most %zu now",
+            p->url, octets, p->size_max);
     }
     begin_window(slot);
 }
@@ -302,13 +310,18 @@ static int64_t due_at(const struct slot *slot)
     return slot->due > held ? slot->due : held;
 }
 
-static void try_again(struct poster *p)
+/* Starts what is due to be tried again. False: nothing was. */
+static bool try_again(struct poster *p)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC);
+    bool any = false;
     for (unsigned i = 0; i < p->slot_count; i++) {
-        if (p->slots[i].state == SLOT_WAITING && due_at(&p->slots[i]) <= now)
-            start_request(&p->slots[i]);
+        if (p->slots[i].state != SLOT_WAITING || due_at(&p->slots[i]) > now)
+            continue;
+        start_request(&p->slots[i]);
+        any = true;
     }
+    return any;
 }
 
 /* The milliseconds until the next slot that waits is due, -1: none waits. */
@@ -328,8 +341,8 @@ static int until_due(const struct poster *p)
 int poster_move(struct poster *p)
 {
     move_on(p);
-    try_again(p);
-    move_on(p); /* what was started now may be over already */
+    if (try_again(p))
+        move_on(p); /* what was started now may be over already */
     return until_due(p);
 }
 
@@ -446,7 +459,8 @@ static bool open_all(struct poster *p, const struct options *options, struct err
 
 static uint64_t answer_bound(const struct body_kind *kind, const struct options *options)
 {
-    return kind->itemised ? ANSWER_BASE + ANSWER_ITEM * options_number(options, "batch-count") : ANSWER_KEPT;
+    return kind->itemised ? ANSWER_BASE + ANSWER_ITEM * options_number(options, "batch-count")
+                          : ANSWER_KEPT;
 }
 
 struct poster *poster_new(const struct place *place, const char *hop, struct error *error)
@@ -476,7 +490,8 @@ struct poster *poster_new(const struct place *place, const char *hop, struct err
 uint64_t poster_memory(const struct options *options, uint64_t size)
 {
     const struct body_kind *kind = body_find(options_string(options, "body"));
-    uint64_t count = options_number(options, "batch-count"), slots = options_number(options, "inflight");
+    uint64_t count = options_number(options, "batch-count"),
+             slots = options_number(options, "inflight");
     uint64_t body = 2 * body_bound(kind, size, count);
     bool packed = packing_of(options) != PACKING_NONE;
     uint64_t scratch = packed ? body : 0;
@@ -484,7 +499,9 @@ uint64_t poster_memory(const struct options *options, uint64_t size)
         body = packed ? 2 * pack_bound(size) : 0;
         scratch = 0;
     }
-    uint64_t slot = load_memory(size, count) + body + 2 * answer_bound(kind, options) + HANDLE_MEMORY;
-    return sizeof(struct poster) + slots * (sizeof(struct slot) + slot) + pack_memory(packing_of(options)) + scratch +
+    uint64_t slot =
+        load_memory(size, count) + body + 2 * answer_bound(kind, options) + HANDLE_MEMORY;
+    return sizeof(struct poster) + slots * (sizeof(struct slot) + slot) +
+           pack_memory(packing_of(options)) + scratch +
            (kind->itemised ? http_items_memory(count) : 0);
 }

@@ -1,4 +1,5 @@
-/* When a request that was not taken is tried again: exponential steps with jitter, or when the server says. */
+/* When a request that was not taken is tried again: exponential steps with jitter, or when the
+ * server says. */
 #ifndef ADAPTERS_HTTP_RETRY_H
 #define ADAPTERS_HTTP_RETRY_H
 
@@ -18,8 +19,8 @@ enum verdict {
 
 enum verdict verdict_of(CURLcode code, long status);
 
-/* The milliseconds to wait after the `attempts`-th try (from 1 on): half to all of a step that doubles each time.
- * `random` is any number. */
+/* The milliseconds to wait after the `attempts`-th try (from 1 on): half to all of a step that
+ * doubles each time. `random` is any number. */
 int64_t retry_delay_ms(unsigned attempts, uint32_t random);
 
 #endif

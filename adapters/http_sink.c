@@ -1,7 +1,7 @@
 /* Gathers records into loads and has them posted (http_poster.h).
  *
- * A load goes when it is full, or has waited for `linger`. When no slot is free for it, `write` waits, and the ring
- * in front takes the loss. */
+ * A load goes when it is full, or has waited for `linger`. When no slot is free for it, `write`
+ * waits, and the ring in front takes the loss. */
 #include <stdlib.h>
 
 #include "clock.h"
@@ -16,13 +16,14 @@ struct sink {
     _Atomic bool interrupted;
 };
 
-/* Waits until something happened, and deals with it. False: interrupted. */
+/* Moves the requests on; where that frees no slot, waits until something happens. False:
+ * interrupted. */
 static bool wait_a_while(struct sink *s)
 {
+    unsigned before = poster_free_slots(s->poster);
     int next = poster_move(s->poster);
-    if (!atomic_load(&s->interrupted) && !poster_is_idle(s->poster))
+    if (!atomic_load(&s->interrupted) && poster_free_slots(s->poster) == before)
         poster_wait(s->poster, next);
-    poster_move(s->poster);
     return !atomic_load(&s->interrupted);
 }
 
@@ -106,7 +107,8 @@ static struct sink *http_sink_open(const struct place *place, const struct sink_
 /* One record may be larger than a request should be. */
 static uint64_t http_sink_memory(const struct options *options, uint64_t batch_max)
 {
-    uint64_t size = options_number(options, "batch-size"), count = options_number(options, "batch-count");
+    uint64_t size = options_number(options, "batch-size"),
+             count = options_number(options, "batch-count");
     size = size > batch_max ? size : batch_max;
     return sizeof(struct sink) + load_memory(size, count) + poster_memory(options, size);
 }

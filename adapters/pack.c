@@ -5,20 +5,21 @@
 #include <zstd.h>
 
 enum {
-    ROOM = 32 * 1024,              /* the least offered to a library at a time */
+    ROOM = 32 * 1024, /* the least offered to a library at a time */
     GZIP_LEVEL = 6,
-    GZIP_WINDOW = 15 + 16,         /* zlib: the largest window, and gzip's head and tail */
-    GZIP_MEMORY = 320 * 1024,      /* as zlib.h counts it for that window */
+    GZIP_WINDOW = 15 + 16,    /* zlib: the largest window, and gzip's head and tail */
+    GZIP_MEMORY = 320 * 1024, /* as zlib.h counts it for that window */
     ZSTD_LEVEL = 3,
-    ZSTD_MEMORY = 5 * 1024 * 1024, /* what ZSTD_estimateCStreamSize says of that level, and a margin */
+    ZSTD_MEMORY =
+        5 * 1024 * 1024, /* what ZSTD_estimateCStreamSize says of that level, and a margin */
 };
 
 struct pack {
     enum packing packing;
     z_stream gzip;
     ZSTD_CCtx *zstd;
-    bool flushed;       /* the stream can be ended at a flush */
-    uLong flushed_sum;  /* gzip: the check sum and length at the last one */
+    bool flushed;      /* the stream can be ended at a flush */
+    uLong flushed_sum; /* gzip: the check sum and length at the last one */
     uLong flushed_len;
 };
 
@@ -42,9 +43,10 @@ struct pack *pack_new(enum packing packing)
     p->packing = packing;
     if (packing == PACKING_ZSTD)
         p->zstd = ZSTD_createCCtx();
-    if (packing == PACKING_ZSTD
-            ? p->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL))
-            : deflateInit2(&p->gzip, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK)
+    if (packing == PACKING_ZSTD ? p->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(
+                                                 p->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL))
+                                : deflateInit2(&p->gzip, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8,
+                                               Z_DEFAULT_STRATEGY) == Z_OK)
         return p;
     ZSTD_freeCCtx(p->zstd);
     free(p);

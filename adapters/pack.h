@@ -1,8 +1,8 @@
 /* Packs octets as gzip or zstd, for files and for the bodies of requests. Owned by one thread.
  *
- * What is written up to a flush can be unpacked by whoever reads so far; and the stream can be ended
- * right there, even when more was added and written since: pack_closing gives the octets that end it
- * at its last flush. So a file can be cut at a flush and still be whole. */
+ * What is written up to a flush can be unpacked by whoever reads so far; and the stream can be
+ * ended right there, even when more was added and written since: pack_closing gives the octets that
+ * end it at its last flush. So a file can be cut at a flush and still be whole. */
 #ifndef ADAPTERS_PACK_H
 #define ADAPTERS_PACK_H
 
@@ -24,7 +24,8 @@ void pack_free(struct pack *pack);
 /* Begins a new stream; what was not finished of the one before is forgotten. */
 void pack_reset(struct pack *pack);
 
-/* Adds octets; flushes; ends the stream. What comes out is appended to `out`. False: out of memory. */
+/* Adds octets; flushes; ends the stream. What comes out is appended to `out`. False: out of memory.
+ */
 bool pack_add(struct pack *pack, const void *data, size_t len, struct buffer *out);
 bool pack_flush(struct pack *pack, struct buffer *out);
 bool pack_finish(struct pack *pack, struct buffer *out);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "encode/encoder.h"
+
 enum { DRAIN_DEFAULT_MS = 5000 };
 
 /* The program's own options: parsing and help come from here. */
@@ -72,7 +74,7 @@ static const struct cli_option cli_options[] = {
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, set_ledger},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, set_drain},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
-    {"help", NULL, "this text; --help SCHEME: the options behind # of an adapter", CLI_HELP, NULL},
+    {"help", NULL, "this text; --help SCHEME or FORMAT: the options behind # of either", CLI_HELP, NULL},
     {"version", NULL, "print the version", CLI_VERSION, NULL},
     {0},
 };
@@ -193,6 +195,17 @@ static void help_options(const char *title, const struct option_spec *common,
     }
 }
 
+static bool help_format(const char *name, FILE *out)
+{
+    const struct encoder_ops *format = encoder_find(name);
+    if (!format)
+        return false;
+    fprintf(out, "format=%s: %s.\n", format->name, format->summary);
+    if (format->options)
+        help_options("Options, beside the sink's own:", NULL, format->options, out);
+    return true;
+}
+
 bool cli_help(const char *topic, FILE *out)
 {
     if (!topic) {
@@ -202,7 +215,7 @@ bool cli_help(const char *topic, FILE *out)
     size_t len = strcspn(topic, ":");
     const struct adapter *adapter = adapter_find(topic, len);
     if (!adapter)
-        return false;
+        return help_format(topic, out);
     help_schemes(adapter, out);
     fprintf(out, " %s\n", adapter->address);
     if (adapter->source) {

@@ -106,13 +106,52 @@ static bool settle_format(struct endpoint *e, struct error *error)
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 
-static bool check(const struct endpoint *e, bool source, struct error *error)
+/* What only the adapter can judge. */
+static bool check(const struct endpoint *e, enum direction direction, struct error *error)
 {
+    bool source = direction == DIRECTION_SOURCE;
     const struct adapter *a = e->adapter;
     bool (*judge)(const struct place *, struct error *) = source ? a->source->check : a->sink->check;
     if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
         return error_set(error, "%.200s: format=frames is for message buses that have none: kafka", e->url);
     return !judge || judge(&e->place, error) || error_prefix(error, e->url);
+}
+
+static const struct option_spec *find_spec(const struct option_spec *table, const char *name)
+{
+    for (; table && table->name; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+/* An option of an encoder that is not the chosen one would do nothing: it is a mistake. */
+static bool check_encoder_options(const struct endpoint *e, struct error *error)
+{
+    const char *format = options_string(&e->options, "format");
+    const struct encoder_ops *chosen = encoder_find(format);
+    for (const struct encoder_ops *const *other = encoders; *other; other++) {
+        for (const struct option_spec *o = (*other)->options; o && o->name; o++) {
+            bool ours = find_spec(e->adapter->sink_options, o->name) ||
+                        (chosen && find_spec(chosen->options, o->name));
+            if (!ours && options_given(&e->options, o->name))
+                return error_set(error, "%s: option '%s' is for format=%s, not for format=%s", e->url,
+                                 o->name, (*other)->name, format);
+        }
+    }
+    return true;
+}
+
+static void lay_out_tables(const struct endpoint *e, enum direction direction,
+                           const struct option_spec *tables[OPTION_TABLES])
+{
+    bool source = direction == DIRECTION_SOURCE;
+    int count = 0;
+    tables[count++] = source ? source_common_options : sink_common_options;
+    tables[count++] = source ? e->adapter->source_options : e->adapter->sink_options;
+    for (const struct encoder_ops *const *o = encoders; !source && *o; o++)
+        if (count < OPTION_TABLES)
+            tables[count++] = (*o)->options;
 }
 
 bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
@@ -131,14 +170,13 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     e->place.url = e->url;
     e->place.address = e->address;
     e->place.options = &e->options;
-    bool source = direction == DIRECTION_SOURCE;
-    const struct option_spec *tables[OPTION_TABLES] = {
-        source ? source_common_options : sink_common_options,
-        source ? e->adapter->source_options : e->adapter->sink_options,
-    };
+    const struct option_spec *tables[OPTION_TABLES] = {NULL};
+    lay_out_tables(e, direction, tables);
     if (!options_parse(&e->options, tables, options, error))
         return error_prefix(error, e->url);
-    return (source || settle_format(e, error)) && check(e, source, error);
+    if (direction == DIRECTION_SINK && !(settle_format(e, error) && check_encoder_options(e, error)))
+        return false;
+    return check(e, direction, error);
 }
 
 void endpoint_free(struct endpoint *e)

@@ -212,7 +212,7 @@ int main(int argc, char **argv)
     case CLI_HELP:
         if (cli_help(cli_topic(argc, argv), stdout))
             break;
-        error_set(&error, "there is no adapter '%s' to help with; see --help", cli_topic(argc, argv));
+        error_set(&error, "there is no adapter or format '%s' to help with; see --help", cli_topic(argc, argv));
         /* fall through */
     case CLI_MISTAKE:
         fprintf(stderr, "dnstap-bridge: %s\n", error.text);

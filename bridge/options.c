@@ -155,6 +155,8 @@ static bool set_option(struct options *options, unsigned i, const char *text, st
 static bool lay_out(struct options *options, const struct option_spec *spec, struct error *error)
 {
     for (; spec && spec->name; spec++) {
+        if (find(options, spec->name, strlen(spec->name)) >= 0)
+            continue;
         if (options->count == OPTIONS_MAX)
             return error_set(error, "more than %d options in a table", OPTIONS_MAX);
         unsigned i = options->count++;
@@ -177,6 +179,7 @@ static bool read_piece(struct options *options, char *piece, struct error *error
         return unknown_option(options, piece, name_len, error);
     if (!equals && options->specs[i]->type != OPTION_FLAG)
         return error_set(error, "option '%s' needs a value: %s=...", piece, piece);
+    options->given[i] = true;
     return set_option(options, (unsigned)i, equals ? equals + 1 : "yes", error);
 }
 
@@ -207,6 +210,12 @@ bool options_set(struct options *options, const char *name, const char *text, st
     if (i < 0)
         return unknown_option(options, name, strlen(name), error);
     return set_option(options, (unsigned)i, text, error);
+}
+
+bool options_given(const struct options *options, const char *name)
+{
+    int i = find(options, name, strlen(name));
+    return i >= 0 && options->given[i];
 }
 
 void options_free(struct options *options)

@@ -32,13 +32,15 @@ struct option_spec {
     bool any_name;        /* of a string that repeats: takes every name that no table has, as NAME=VALUE */
 };
 
-enum { OPTIONS_MAX = 96, OPTION_TABLES = 2 };
+enum { OPTIONS_MAX = 96, OPTION_TABLES = 8 };
 
-/* The values for up to two tables: what is common to all, and the adapter's own. */
+/* The values for up to OPTION_TABLES tables: what is common to all, the adapter's own, the encoders'. Where
+ * two tables have an option of the same name, the first one's counts. */
 struct options {
     const struct option_spec *specs[OPTIONS_MAX];
     char *texts[OPTIONS_MAX]; /* owned; NULL where unset */
     uint64_t numbers[OPTIONS_MAX];
+    bool given[OPTIONS_MAX]; /* written by the user, not by default */
     unsigned count;
 };
 
@@ -50,6 +52,9 @@ void options_free(struct options *options);
 
 /* Sets one option that is in the tables, as if it had been written. */
 bool options_set(struct options *options, const char *name, const char *text, struct error *error);
+
+/* Whether the user wrote the option. */
+bool options_given(const struct options *options, const char *name);
 
 /* The value of an option that is in the tables: NULL, 0 or false where it is unset. */
 const char *options_string(const struct options *options, const char *name);

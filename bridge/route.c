@@ -159,6 +159,9 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
             o->origins[count] = frame;
             o->ends[count++] = (uint32_t)o->records.len;
             break;
+        case ENCODE_FILTERED:
+            parcel_settle(&one, OUTCOME_FILTERED, 1);
+            break;
         case ENCODE_MALFORMED:
             parcel_settle(&one, OUTCOME_MALFORMED, 1);
             break;

@@ -14,12 +14,15 @@ struct encoder;
 
 enum encode_result {
     ENCODE_OK,        /* one whole record was appended */
+    ENCODE_FILTERED,  /* the format has no place for such a message; nothing was appended */
     ENCODE_MALFORMED, /* the message is no dnstap message; nothing was appended */
     ENCODE_FAILED,    /* out of memory; nothing was appended */
 };
 
 struct encoder_ops {
-    const char *name; /* what `format=` calls it */
+    const char *name;    /* what `format=` calls it */
+    const char *summary; /* one line for help: "... " */
+    const struct option_spec *options; /* its own; NULL: none */
 
     /* A new encoder with the sink's options, which are borrowed and outlive it. NULL with the error. Main
      * thread. The caller frees it with `free`. */
@@ -36,9 +39,14 @@ struct encoder_ops {
  * they are, one by one or a batch at a time. */
 extern const char encoder_formats[];
 
+/* All encoders, ending with NULL. */
+extern const struct encoder_ops *const encoders[];
+
 /* The encoder of a format; NULL for dnstap. */
 const struct encoder_ops *encoder_find(const char *format);
 
 extern const struct encoder_ops text_encoder; /* one line per message, as `dnstap -q` prints it */
+extern const struct encoder_ops json_encoder; /* one object per line */
+extern const struct encoder_ops yaml_encoder; /* one document per message, as `dnstap -y` prints it */
 
 #endif

@@ -41,6 +41,56 @@ void put_hex(struct octets octets, struct buffer *out)
     }
 }
 
+void put_hex_upper(struct octets octets, struct buffer *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (!buffer_reserve(out, 2 * (size_t)octets.len))
+        return;
+    for (uint32_t i = 0; i < octets.len; i++) {
+        out->data[out->len++] = (uint8_t)digits[octets.data[i] >> 4];
+        out->data[out->len++] = (uint8_t)digits[octets.data[i] & 15];
+    }
+}
+
+void put_base64(struct octets octets, struct buffer *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *from = octets.data;
+    uint32_t left = octets.len;
+    uint8_t *to = buffer_reserve(out, ((size_t)left + 2) / 3 * 4);
+    if (!to)
+        return;
+    out->len += ((size_t)left + 2) / 3 * 4;
+    for (; left >= 3; left -= 3, from += 3) {
+        uint32_t bits = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];
+        *to++ = (uint8_t)digits[bits >> 18];
+        *to++ = (uint8_t)digits[bits >> 12 & 63];
+        *to++ = (uint8_t)digits[bits >> 6 & 63];
+        *to++ = (uint8_t)digits[bits & 63];
+    }
+    if (left > 0) {
+        uint32_t bits = (uint32_t)from[0] << 16 | (left > 1 ? (uint32_t)from[1] << 8 : 0);
+        *to++ = (uint8_t)digits[bits >> 18];
+        *to++ = (uint8_t)digits[bits >> 12 & 63];
+        *to++ = left > 1 ? (uint8_t)digits[bits >> 6 & 63] : '=';
+        *to = '=';
+    }
+}
+
+void put_base32hex(struct octets octets, struct buffer *out)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+    uint32_t bits = 0;
+    unsigned held = 0;
+    for (uint32_t i = 0; i < octets.len; i++) {
+        bits = bits << 8 | octets.data[i];
+        for (held += 8; held >= 5; held -= 5)
+            buffer_put_char(out, digits[bits >> (held - 5) & 31]);
+    }
+    if (held > 0)
+        buffer_put_char(out, digits[bits << (5 - held) & 31]);
+}
+
 static char *write_octet(char *to, uint8_t value)
 {
     if (value >= 100)

@@ -18,6 +18,11 @@ void put_padded(uint64_t value, unsigned width, struct buffer *out);
 /* Two lower-case digits an octet. */
 void put_hex(struct octets octets, struct buffer *out);
 
+/* Two upper-case digits an octet; base64 with padding; base32 with the "extended hex" alphabet, unpadded. */
+void put_hex_upper(struct octets octets, struct buffer *out);
+void put_base64(struct octets octets, struct buffer *out);
+void put_base32hex(struct octets octets, struct buffer *out);
+
 /* An address the way Go's net.IP writes it: dotted, also if it is mapped into IPv6; RFC 5952;
  * `<nil>` where it is empty; `?` and hexadecimal where it is of any other length. */
 void put_address(struct octets address, struct buffer *out);

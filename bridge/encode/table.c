@@ -2,10 +2,12 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|frames|text";
+const char encoder_formats[] = "dnstap|frames|json|text|yaml";
 
-static const struct encoder_ops *const encoders[] = {
+const struct encoder_ops *const encoders[] = {
+    &json_encoder,
     &text_encoder,
+    &yaml_encoder,
     NULL,
 };
 

@@ -11,6 +11,8 @@
 #include "../scan/dns_check.h"
 #include "../scan/dns_type.h"
 #include "../scan/dnstap.h"
+#include "../scan/event.h"
+#include "event_names.h"
 #include "put.h"
 
 enum { CLOCK_LEN = 8 }; /* hh:mm:ss */
@@ -189,16 +191,67 @@ static void put_line(struct encoder *encoder, const struct dnstap_view *view, st
     buffer_put_char(out, '\n');
 }
 
+/* `15:04:05.000000 EV cache-expiry "example.com." IN A`: what is not known is left out. */
+static void put_event_line(struct encoder *encoder, const struct event_view *event,
+                           struct buffer *out)
+{
+    const char *name = event_line_name(event->number[EVENT_TYPE]);
+    uint32_t nanosecond = (uint32_t)event->number[EVENT_TIME_NSEC];
+
+    put_time(encoder, event_has(event, EVENT_TIME_SEC) ? &event->number[EVENT_TIME_SEC] : NULL,
+             event_has(event, EVENT_TIME_NSEC) ? &nanosecond : NULL, out);
+    buffer_put_string(out, " EV ");
+    if (name)
+        buffer_put_string(out, name);
+    else
+        put_unsigned(event->number[EVENT_TYPE], out);
+    if (event_has(event, EVENT_PEER_ADDRESS)) {
+        buffer_put_char(out, ' ');
+        put_address(event->peer_address, out);
+    }
+    if (event_has(event, EVENT_NAME)) {
+        size_t before = out->len;
+        buffer_put_string(out, " \"");
+        if (dns_name_put((struct dns_name){event->name.data, 0, event->name.len}, out))
+            buffer_put_char(out, '"');
+        else
+            out->len = before;
+    }
+    if (event_has(event, EVENT_RRCLASS)) {
+        buffer_put_char(out, ' ');
+        dns_class_put((uint16_t)event->number[EVENT_RRCLASS], out);
+    }
+    if (event_has(event, EVENT_RRTYPE)) {
+        buffer_put_char(out, ' ');
+        dns_type_put((uint16_t)event->number[EVENT_RRTYPE], out);
+    }
+    buffer_put_char(out, '\n');
+}
+
+/* False where it is neither a message nor an event. */
+static bool put_any(struct encoder *encoder, const struct dnstap_view *view, struct buffer *out)
+{
+    struct event_view event;
+
+    if (view->type == DNSTAP_TYPE_MESSAGE && dnstap_has(view, DNSTAP_HAS_MESSAGE)) {
+        put_line(encoder, view, out);
+        return true;
+    }
+    if (view->type != DNSTAP_TYPE_EVENT || !dnstap_has(view, DNSTAP_HAS_EVENT) ||
+        !event_scan(view->event, &event))
+        return false;
+    put_event_line(encoder, &event, out);
+    return true;
+}
+
 static enum encode_result text_message(struct encoder *encoder, struct frame message,
                                        struct buffer *out)
 {
     struct dnstap_view view;
     size_t before = out->len;
 
-    if (!dnstap_scan(message, &view) || view.type != DNSTAP_TYPE_MESSAGE ||
-        !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
+    if (!dnstap_scan(message, &view) || !put_any(encoder, &view, out))
         return ENCODE_MALFORMED;
-    put_line(encoder, &view, out);
     if (!out->failed)
         return ENCODE_OK;
     out->len = before;
@@ -207,6 +260,7 @@ static enum encode_result text_message(struct encoder *encoder, struct frame mes
 
 const struct encoder_ops text_encoder = {
     .name = "text",
+    .summary = "one line per message, as `dnstap -q` prints it; events have a line of their own",
     .new = text_new,
     .message = text_message,
     .free = text_free,

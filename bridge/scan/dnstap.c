@@ -66,6 +66,11 @@ static const struct field dnstap_fields[FIELDS] = {
     [15] = {KIND_NUMBER32, DNSTAP_HAS_TYPE, VIEW(type), NULL},
 };
 
+/* The one field whose number is far beyond the rest. */
+enum { EVENT_NUMBER = 1000 };
+static const struct field event_field = {KIND_OCTETS, DNSTAP_HAS_EVENT, VIEW(event), NULL};
+
+
 static inline struct octets take_octets(struct reader *r)
 {
     uint64_t len = protobuf_varint(r);
@@ -116,6 +121,8 @@ static bool scan_fields(struct reader r, const struct field *fields, struct dnst
         uint32_t tag = protobuf_tag(&r);
         uint32_t number = tag >> 3;
         const struct field *field = &fields[number < FIELDS ? number : 0];
+        if (number == EVENT_NUMBER && fields == dnstap_fields)
+            field = &event_field;
         if (field->kind != KIND_UNKNOWN && kind_wire[field->kind] == (tag & 7))
             take_value(&r, field, view);
         else

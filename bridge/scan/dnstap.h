@@ -14,7 +14,8 @@
 #include "../frame.h"
 #include "octets.h"
 
-enum { DNSTAP_TYPE_MESSAGE = 1 }; /* Dnstap.Type, of which there is one */
+/* Dnstap.Type: the published one, and that of this project's events. */
+enum { DNSTAP_TYPE_MESSAGE = 1, DNSTAP_TYPE_EVENT = 1000 };
 
 /* Message.Type: odd is a query, even a response. */
 enum dnstap_message_type {
@@ -62,6 +63,7 @@ enum dnstap_field {
     DNSTAP_HAS_POLICY_ACTION = 1u << 23,
     DNSTAP_HAS_POLICY_MATCH = 1u << 24,
     DNSTAP_HAS_POLICY_VALUE = 1u << 25,
+    DNSTAP_HAS_EVENT = 1u << 26,
 };
 
 /* Fields that are absent are zero; an empty field and an absent one differ in `has` alone. */
@@ -71,6 +73,7 @@ struct dnstap_view {
     struct octets identity;
     struct octets version;
     struct octets extra;
+    struct octets event; /* encoded, the last one; not looked into: event.h */
 
     int32_t message_type; /* enum dnstap_message_type, or a number that it does not name */
     int32_t socket_family;

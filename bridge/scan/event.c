@@ -7,6 +7,59 @@ enum {
     TYPE_EVENT = 1000,                   /* Dnstap.Type.EVENT */
 };
 
+/* uint64 are kept whole, all other numbers keep their low 32 bits. */
+static bool is_wide(uint32_t number)
+{
+    static const uint32_t wide = 1u << EVENT_ID | 1u << EVENT_TIME_SEC | 1u << EVENT_RRL_DROPPED |
+                                 1u << EVENT_RRL_TRUNCATED | 1u << EVENT_DURATION_USEC |
+                                 1u << EVENT_MESSAGES | 1u << EVENT_RECORDS | 1u << EVENT_OCTETS |
+                                 1u << EVENT_HITS | 1u << EVENT_ENTRIES;
+    return wide >> number & 1;
+}
+
+static uint32_t wire_of(uint32_t number)
+{
+    if (number == EVENT_NAME || number == EVENT_PEER_ADDRESS)
+        return PROTOBUF_OCTETS;
+    return number == EVENT_TIME_NSEC ? PROTOBUF_FIXED32 : PROTOBUF_VARINT;
+}
+
+static void take_field(struct reader *r, uint32_t number, struct event_view *view)
+{
+    if (number == EVENT_TIME_NSEC) {
+        view->number[number] = protobuf_fixed32(r);
+    } else if (number == EVENT_NAME || number == EVENT_PEER_ADDRESS) {
+        struct octets value = {.len = 0};
+        uint64_t len = protobuf_varint(r);
+        value.data = len <= reader_left(r) ? reader_take(r, (size_t)len) : NULL;
+        if (!value.data)
+            r->bad = true;
+        else
+            value.len = (uint32_t)len;
+        *(number == EVENT_NAME ? &view->name : &view->peer_address) = value;
+    } else {
+        uint64_t value = protobuf_varint(r);
+        view->number[number] = is_wide(number) ? value : (uint32_t)value;
+    }
+    view->has |= 1u << number;
+}
+
+bool event_scan(struct octets event, struct event_view *view)
+{
+    struct reader r = reader_over(event.data, event.len);
+
+    *view = (struct event_view){0};
+    while (reader_left(&r) > 0 && !r.bad) {
+        uint32_t tag = protobuf_tag(&r);
+        uint32_t number = tag >> 3;
+        if (number > 0 && number < EVENT_FIELDS && (tag & 7) == wire_of(number))
+            take_field(&r, number, view);
+        else
+            protobuf_skip(&r, tag);
+    }
+    return !r.bad && event_has(view, EVENT_TYPE);
+}
+
 bool frame_is_event(struct frame frame)
 {
     struct reader r = reader_over(frame.data, frame.len);

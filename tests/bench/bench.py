@@ -18,6 +18,9 @@ sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 import lab  # noqa: E402
 
 
+CORPORA = ("unbound", "knot", "nsd", "bind", "recursor", "dnsdist")
+
+
 class Meter:
     """One side of a measurement: a process whose time, memory and output are looked at."""
 
@@ -158,7 +161,54 @@ class Bench:
         wall, cpu = map(float, out.stdout.split())
         return {"wall": wall, "cpu": cpu}
 
-    def run(self):
+    # corpora -> text of all kinds, to /dev/null
+
+    def all_corpora(self, loops):
+        """Every corpus, one after the other, `loops` times, as one file; how many messages it holds."""
+        path = os.path.join(self.folder, "corpora")
+        payloads = [p for name in CORPORA for p in lab.split(lab.corpus_octets(name)) if isinstance(p, bytes)]
+        with open(path, "wb") as f:
+            f.write(lab.fstrm_file(payloads * loops))
+        return path, len(payloads) * loops
+
+    def per_cpu_second(self, messages, *args):
+        child = subprocess.Popen([str(a) for a in args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = status
+        if status:
+            raise SystemExit(f"{args}: exit status {status}")
+        return messages / (usage.ru_utime + usage.ru_stime)
+
+    def convert(self, loops):
+        path, messages = self.all_corpora(loops)
+        go = [["dnstap", "-r", path, flag, "-w", "/dev/null"] for flag in ("-j", "-y", "-q")]
+        ours = [[self.bridge, "--from", path, "--to", "/dev/null#format=" + form]
+                for form in ("json", "json,sections=question", "json,shape=golang", "yaml", "text")]
+        sides = (("dnstap -j (Go)", go[0]), ("dnstap -y (Go)", go[1]), ("dnstap -q (Go)", go[2]),
+                 ("json", ours[0]), ("json,sections=question", ours[1]), ("json,shape=golang", ours[2]),
+                 ("yaml", ours[3]), ("text", ours[4]))
+        if not shutil.which("dnstap"):
+            print("SKIPPED: the Go dnstap is not installed")
+            sides = sides[3:]
+        rates = {name: [] for name, _ in sides}
+        for _ in range(self.rounds):
+            for name, args in sides:
+                rates[name].append(self.per_cpu_second(messages, *args))
+        median = {name: statistics.median(rows) for name, rows in rates.items()}
+        print(f"| all corpora ({messages:,} messages) to /dev/null | messages per CPU second | of `dnstap -j` | of `dnstap -q` |\n"
+              "| --- | --- | --- | --- |")
+        for name, rate in median.items():
+            ratios = [f"{rate / median[go]:.1f}" if go in median else "?" for go in ("dnstap -j (Go)", "dnstap -q (Go)")]
+            print(f"| {name} | {rate:,.0f} | {ratios[0]} | {ratios[1]} |")
+        print()
+        sys.stdout.flush()
+
+    def run(self, only=None):
+        if only in (None, "convert"):
+            self.convert(max(1, self.loops // 50))
+        if only == "convert":
+            shutil.rmtree(self.folder)
+            return
         paths = (
             ("Frame Streams unix socket to file", "floor: 64 KiB read and write", (
                 ("floor: 64 KiB read and write", self.floor),
@@ -222,5 +272,6 @@ if __name__ == "__main__":
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loops", type=int, default=100)
+    parser.add_argument("--only", choices=["convert"])
     arguments = parser.parse_args()
-    Bench(arguments.build, arguments.rounds, arguments.loops).run()
+    Bench(arguments.build, arguments.rounds, arguments.loops).run(arguments.only)

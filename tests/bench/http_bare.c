@@ -1,8 +1,8 @@
-/* http_bare URL FILE LOOPS SIZE INFLIGHT [read]: posts the data frames of a Frame Streams file, LOOPS times, in bodies
- * of at most SIZE octets, INFLIGHT at once, by libcurl's multi interface and nothing else: what HTTP costs without us.
- * The bodies are made before the clock starts; with `read`, each is read from the file when its turn comes, SIZE
- * octets at a time wherever that cuts, since whoever posts has to get the octets from somewhere. Prints the seconds
- * that it took. */
+/* http_bare URL FILE LOOPS SIZE INFLIGHT [read]: posts the data frames of a Frame Streams file,
+ * LOOPS times, in bodies of at most SIZE octets, INFLIGHT at once, by libcurl's multi interface and
+ * nothing else: what HTTP costs without us. The bodies are made before the clock starts; with
+ * `read`, each is read from the file when its turn comes, SIZE octets at a time wherever that cuts,
+ * since whoever posts has to get the octets from somewhere. Prints the seconds that it took. */
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -130,7 +130,8 @@ static bool run(const char *url, int inflight)
 {
     CURL *handles[INFLIGHT_MAX];
     CURLM *multi = curl_multi_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/x-dnstap-frames");
+    struct curl_slist *headers =
+        curl_slist_append(NULL, "Content-Type: application/x-dnstap-frames");
     headers = curl_slist_append(headers, "Expect:");
     for (int i = 0; i < inflight; i++)
         handles[i] = new_handle(url, headers);

@@ -160,13 +160,13 @@ class Rotation(FileCase):
         self.assertEqual(self.judge(os.path.join(self.out, "d-1.fstrm.gz")), [])
 
     def test_lines_are_packed_too(self):
-        want = subprocess.run([lab.BRIDGE, "--from", lab.corpus("bind"), "--to", "-#format=text"],
-                              capture_output=True).stdout
-        for suffix in SUFFIXES:
-            name = os.path.join(self.out, "d.txt" + suffix)
-            code, _, err = lab.run_bridge("--from", lab.corpus("bind"), "--to", name)
-            self.assertEqual(code, 0, err)
-            self.assertEqual(octets_of(name), want)
+        for extension, form in ((".txt", "text"), (".json", "json"), (".yml", "yaml")):
+            _, want, _ = lab.run_bridge("--from", lab.corpus("bind"), "--to", "-#format=" + form)
+            for suffix in SUFFIXES:
+                name = os.path.join(self.out, "d" + extension + suffix)
+                code, _, err = lab.run_bridge("--from", lab.corpus("bind"), "--to", name)
+                self.assertEqual(code, 0, err)
+                self.assertEqual(octets_of(name), want)
 
     def test_bad_names_and_places(self):
         for sink, said in (("a%Q.fstrm", "%Q"), ("a%", "%"), ("%Y/a.fstrm", "folder"),
@@ -298,6 +298,14 @@ class Killed(FileCase):
     def test_torn_lines(self):
         self.mend(b"one\ntwo\nthr", "d.txt")
         self.assertEqual(lab.read_file(os.path.join(self.out, "d.txt")), b"one\ntwo\n")
+
+    def test_torn_yaml_ends_behind_a_whole_document(self):
+        _, yaml, _ = lab.run_bridge("--from", lab.corpus("bind"), "--to", "-#format=yaml")
+        documents = yaml.split(b"\n---\n")[:-1]
+        self.assertEqual(len(documents), 893)
+        whole = b"".join(d + b"\n---\n" for d in documents[:3])
+        self.mend(whole + documents[3][:-5], "d.yaml")
+        self.assertEqual(lab.read_file(os.path.join(self.out, "d.yaml")), whole)
 
     def test_what_cannot_be_mended_is_set_aside(self):
         for octets in (b"this is no tap at all", lab.control(lab.START, b"other") + lab.data(b"x"),

@@ -35,8 +35,8 @@ static void extensions_are_found(void **state)
     static const struct {
         const char *name, *extension;
     } cases[] = {
-        {"a/dns.json.gz", "json"}, {"dns.txt", "txt"}, {"dns", NULL},      {"a.b/dns", NULL},
-        {".hidden", NULL},         {"dns.gz", NULL},   {"dns.", NULL},     {"2026.01.yaml.zst", "yaml"},
+        {"a/dns.json.gz", "json"}, {"dns.txt", "txt"}, {"dns", NULL},  {"a.b/dns", NULL},
+        {".hidden", NULL},         {"dns.gz", NULL},   {"dns.", NULL}, {"2026.01.yaml.zst", "yaml"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t len = 0;

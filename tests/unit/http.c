@@ -125,14 +125,18 @@ static void bodies_hold_what_is_not_settled(void **state)
     } cases[] = {
         {"ndjson", lines, "{\"a\":1}\n{\"c\":3}\n"},
         {"array", "[{\"a\":1},{\"b\":2},{\"c\":3}]", "[{\"a\":1},{\"c\":3}]"},
-        {"elastic", "{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n{\"b\":2}\n{\"create\":{}}\n{\"c\":3}\n",
+        {"elastic",
+         "{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n{\"b\":2}\n{\"create\":{}}\n{\"c\":3}\n",
          "{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n{\"c\":3}\n"},
         {"splunk", "{\"event\":{\"a\":1}}\n{\"event\":{\"b\":2}}\n{\"event\":{\"c\":3}}\n",
          "{\"event\":{\"a\":1}}\n{\"event\":{\"c\":3}}\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct account account = {0};
-        struct parcel parcel = {.data = (const uint8_t *)lines, .len = 24, .ends = line_ends, .count = 3,
+        struct parcel parcel = {.data = (const uint8_t *)lines,
+                                .len = 24,
+                                .ends = line_ends,
+                                .count = 3,
                                 .account = &account};
         struct load *load = load_new(10);
         struct load_cursor cursor = {.parcel = &parcel};
@@ -172,8 +176,11 @@ static void answers_of_bulk_are_read(void **state)
         uint32_t count;
         const char *seen; /* NULL: no answer */
     } cases[] = {
-        {"{\"errors\":false,\"items\":[{\"create\":{\"status\":201}},{\"index\":{\"status\":200}}]}", 2, "TT"},
-        {"{\"items\":[{\"create\":{\"status\":429}},{\"create\":{\"status\":400,\"error\":{\"reason\":\"x\"}}},"
+        {"{\"errors\":false,\"items\":[{\"create\":{\"status\":201}},{\"index\":{\"status\":200}}]"
+         "}",
+         2, "TT"},
+        {"{\"items\":[{\"create\":{\"status\":429}},{\"create\":{\"status\":400,\"error\":{"
+         "\"reason\":\"x\"}}},"
          "{\"create\":{\"status\":503}}]}",
          3, "YRxY"},
         {"{\"items\":[]}", 0, ""},
@@ -188,7 +195,8 @@ static void answers_of_bulk_are_read(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         seen[0] = '\0';
-        bool ok = http_items_read(cases[i].answer, strlen(cases[i].answer), cases[i].count, note, NULL);
+        bool ok =
+            http_items_read(cases[i].answer, strlen(cases[i].answer), cases[i].count, note, NULL);
         assert_int_equal(ok, cases[i].seen != NULL);
         assert_string_equal(seen, cases[i].seen ? cases[i].seen : "");
     }

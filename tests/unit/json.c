@@ -56,7 +56,7 @@ static void texts_are_escaped_and_repaired(void **state)
         const char *text, *json;
     } cases[] = {
         {"a\"b\\c", "\"a\\\"b\\\\c\""},
-        {"\n\x01\x1f\x7f", "\"\\u000a\\u0001\\u001f\x7f\""},
+        {"\n\x01\x1f\x7f", "\"\\n\\u0001\\u001f\x7f\""},
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
         {"\xff", "\"\xef\xbf\xbd\""},
         {"\xc3", "\"\xef\xbf\xbd\""},                                 /* cut short */

@@ -1,0 +1,173 @@
+#include "../json_string.h"
+#include "../scan/dns_check.h"
+#include "../scan/dns_cut.h"
+#include "../scan/dns_reason.h"
+#include "../scan/dns_type.h"
+#include "flat.h"
+#include "names.h"
+#include "put.h"
+#include "rdata.h"
+
+enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_AAAA = 28 };
+
+static void put_flags(uint16_t flags, struct buffer *out)
+{
+    FLAT_PUT(out, ",\"flags\":[");
+    size_t before = out->len;
+    for (const struct dns_flag *flag = dns_flags; flag->name; flag++) {
+        if (!(flags & flag->bit))
+            continue;
+        char text[5] = {',', '"', flag->name[0], flag->name[1], '"'};
+        size_t comma = out->len == before;
+        if (flag->name[1]) {
+            buffer_put(out, text + comma, sizeof text - comma);
+        } else {
+            text[3] = '"';
+            buffer_put(out, text + comma, sizeof text - 1 - comma);
+        }
+    }
+    buffer_put_char(out, ']');
+}
+
+static void put_header(struct dns_header header, struct buffer *out)
+{
+    unsigned opcode = header.flags >> 11 & 15;
+    const char *name = dns_opcode_name(opcode);
+
+    FLAT_PUT(out, ",\"id\":");
+    put_unsigned(header.id, out);
+    FLAT_PUT(out, ",\"opcode\":\"");
+    buffer_put_string(out, name ? name : "OPCODE");
+    if (!name)
+        put_unsigned(opcode, out);
+    buffer_put_char(out, '"');
+    put_flags(header.flags, out);
+}
+
+static void put_rcode(unsigned rcode, struct buffer *out)
+{
+    const char *name = dns_rcode_name(rcode);
+    FLAT_PUT(out, ",\"rcode\":\"");
+    buffer_put_string(out, name ? name : "RCODE");
+    if (!name)
+        put_unsigned(rcode, out);
+    buffer_put_char(out, '"');
+}
+
+static void put_question(const struct dns_question *question, struct buffer *out)
+{
+    FLAT_PUT(out, ",\"qname\":");
+    flat_name_put(question->name, out);
+    FLAT_PUT(out, ",\"qclass\":");
+    flat_class_put(question->class, out);
+    FLAT_PUT(out, ",\"qtype\":");
+    flat_type_put(question->type, out);
+}
+
+/* The types that most records are of go without a look at the table. */
+static void put_data(struct octets message, const struct dns_record *record, struct buffer *out)
+{
+    struct octets rdata = {message.data + record->rdata, record->rdata_len};
+    size_t from = out->len;
+
+    if (rdata.len == 0 || record->class > 4)
+        rdata_put_unknown(rdata, out);
+    else if (record->type == TYPE_A)
+        put_address(rdata, out);
+    else if (record->type == TYPE_NS || record->type == TYPE_CNAME)
+        dns_name_put((struct dns_name){message.data, record->rdata, record->rdata + rdata.len},
+                     out);
+    else
+        rdata_put(message, record, RDATA_PLAIN, out);
+    json_string_seal(out, from);
+}
+
+static void put_record(struct octets message, const struct dns_record *record, struct buffer *out)
+{
+    FLAT_PUT(out, "{\"name\":");
+    flat_name_put(record->owner, out);
+    FLAT_PUT(out, ",\"class\":");
+    flat_class_put(record->class, out);
+    FLAT_PUT(out, ",\"type\":");
+    flat_type_put(record->type, out);
+    FLAT_PUT(out, ",\"ttl\":");
+    put_unsigned(record->ttl, out);
+    FLAT_PUT(out, ",\"data\":\"");
+    put_data(message, record, out);
+    buffer_put_char(out, '}');
+}
+
+/* One list after the other; a list that would be empty is left out. */
+struct lists {
+    enum dns_section open; /* DNS_QUESTION: none */
+    bool edns;
+    struct dns_record opt;
+};
+
+static void put_in_list(struct octets message, const struct dns_record *record, struct lists *lists,
+                        struct buffer *out)
+{
+    static const char *const keys[] = {"", ",\"answers\":[", ",\"authorities\":[",
+                                       ",\"additionals\":["};
+    if (lists->open == record->section) {
+        buffer_put_char(out, ',');
+    } else {
+        if (lists->open != DNS_QUESTION)
+            buffer_put_char(out, ']');
+        buffer_put_string(out, keys[record->section]);
+        lists->open = record->section;
+    }
+    put_record(message, record, out);
+}
+
+static bool put_records(const struct flat *flat, struct dns_walk *walk, struct lists *lists,
+                        struct buffer *out)
+{
+    struct dns_record record;
+
+    while (dns_walk_record(walk, &record)) {
+        if (!dns_rdata_ok(walk->message, &record))
+            return false;
+        if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
+            lists->edns = true;
+            lists->opt = record;
+        } else if (!flat->question_only) {
+            put_in_list(walk->message, &record, lists, out);
+        }
+    }
+    if (lists->open != DNS_QUESTION)
+        buffer_put_char(out, ']');
+    return !walk->bad;
+}
+
+static bool put_message(const struct flat *flat, struct octets dns, struct buffer *out)
+{
+    struct dns_walk walk;
+    struct dns_question question;
+    struct lists lists = {.open = DNS_QUESTION};
+
+    if (!dns_walk_begin(&walk, dns))
+        return false;
+    put_header(walk.header, out);
+    if (dns_walk_question(&walk, &question))
+        put_question(&question, out);
+    if (!put_records(flat, &walk, &lists, out))
+        return false;
+    put_rcode((walk.header.flags & 15u) | (lists.edns ? lists.opt.ttl >> 24 << 4 : 0), out);
+    if (lists.edns)
+        flat_edns_put(dns, &lists.opt, out);
+    return true;
+}
+
+void flat_dns_put(const struct flat *flat, struct octets dns, struct buffer *out)
+{
+    size_t before = out->len;
+    if (!put_message(flat, dns, out)) {
+        out->len = before;
+        FLAT_PUT(out, ",\"parse_error\":\"");
+        buffer_put_string(out, dns_reason(dns));
+        buffer_put_char(out, '"');
+    }
+    FLAT_PUT(out, ",\"size\":");
+    put_unsigned(dns.len, out);
+}

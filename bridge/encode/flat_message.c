@@ -1,0 +1,199 @@
+#include "../json_string.h"
+#include "flat.h"
+#include "names.h"
+#include "put.h"
+
+/* Is the message a response? Even types are. */
+static bool is_response(const struct dnstap_view *view)
+{
+    return view->message_type % 2 == 0;
+}
+
+void flat_sender_put(const struct dnstap_view *view, struct buffer *out)
+{
+    if (dnstap_has(view, DNSTAP_HAS_IDENTITY)) {
+        FLAT_PUT(out, ",\"identity\":");
+        json_string_put(view->identity, JSON_STRING_PLAIN, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_VERSION)) {
+        FLAT_PUT(out, ",\"version\":");
+        json_string_put(view->version, JSON_STRING_PLAIN, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_EXTRA)) {
+        FLAT_PUT(out, ",\"extra\":\"");
+        put_base64(view->extra, out);
+        buffer_put_char(out, '"');
+    }
+}
+
+/* `time` comes first, so that lines sort: the response's of a response, else the query's, else the
+ * other. */
+static void put_first_time(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    bool query = dnstap_has(view, DNSTAP_HAS_QUERY_TIME_SEC);
+    bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
+    bool put = false;
+    if (response && (is_response(view) || !query))
+        put = flat_time_put(flat, "\"time\":\"", view->response_time_sec, view->response_time_nsec,
+                            out);
+    else if (query)
+        put = flat_time_put(flat, "\"time\":\"", view->query_time_sec, view->query_time_nsec, out);
+    if (put)
+        buffer_put_char(out, ',');
+}
+
+static void put_socket(const struct dnstap_view *view, struct buffer *out)
+{
+    if (dnstap_has(view, DNSTAP_HAS_SOCKET_FAMILY)) {
+        FLAT_PUT(out, ",\"family\":");
+        flat_enum_put(dnstap_family_name(view->socket_family), view->socket_family, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_SOCKET_PROTOCOL)) {
+        FLAT_PUT(out, ",\"protocol\":");
+        flat_enum_put(dnstap_protocol_name(view->socket_protocol), view->socket_protocol, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_HTTP_PROTOCOL)) {
+        FLAT_PUT(out, ",\"http_protocol\":");
+        flat_enum_put(dnstap_http_name(view->http_protocol), view->http_protocol, out);
+    }
+}
+
+static void put_addresses(const struct dnstap_view *view, struct buffer *out)
+{
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS)) {
+        FLAT_PUT(out, ",\"query_address\":");
+        flat_address_put(view->query_address, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_PORT)) {
+        FLAT_PUT(out, ",\"query_port\":");
+        put_unsigned(view->query_port, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_RESPONSE_ADDRESS)) {
+        FLAT_PUT(out, ",\"response_address\":");
+        flat_address_put(view->response_address, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_RESPONSE_PORT)) {
+        FLAT_PUT(out, ",\"response_port\":");
+        put_unsigned(view->response_port, out);
+    }
+}
+
+static void put_latency(const struct dnstap_view *view, struct buffer *out)
+{
+    int64_t seconds = (int64_t)view->response_time_sec - (int64_t)view->query_time_sec;
+    int64_t nanoseconds = (int64_t)view->response_time_nsec - (int64_t)view->query_time_nsec;
+    int64_t whole = seconds * 1000000000 + nanoseconds;
+
+    FLAT_PUT(out, ",\"latency_us\":");
+    put_signed(whole / 1000, out);
+}
+
+/* 100 years; so far apart that nanoseconds fit 64 bits, and no further. */
+static bool near_each_other(uint64_t a, uint64_t b)
+{
+    const uint64_t most = 3155760000;
+    return (a > b ? a - b : b - a) <= most && a <= (uint64_t)MOMENT_LAST &&
+           b <= (uint64_t)MOMENT_LAST;
+}
+
+static void put_times(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    bool query = dnstap_has(view, DNSTAP_HAS_QUERY_TIME_SEC);
+    bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
+    if (query)
+        flat_time_put(flat, ",\"query_time\":\"", view->query_time_sec, view->query_time_nsec, out);
+    if (response)
+        flat_time_put(flat, ",\"response_time\":\"", view->response_time_sec,
+                      view->response_time_nsec, out);
+    if (query && response && near_each_other(view->query_time_sec, view->response_time_sec))
+        put_latency(view, out);
+}
+
+static void put_wire_name(struct octets wire, struct buffer *out)
+{
+    flat_name_put((struct dns_name){wire.data, 0, wire.len}, out);
+}
+
+static void put_policy(const struct dnstap_view *view, struct buffer *out)
+{
+    size_t before = out->len + 11; /* behind the brace */
+    FLAT_PUT(out, ",\"policy\":{");
+    if (dnstap_has(view, DNSTAP_HAS_POLICY_TYPE)) {
+        FLAT_PUT(out, "\"type\":");
+        json_string_put(view->policy_type, JSON_STRING_PLAIN, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_POLICY_RULE)) {
+        FLAT_PUT(out, ",\"rule\":");
+        put_wire_name(view->policy_rule, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_POLICY_ACTION)) {
+        FLAT_PUT(out, ",\"action\":");
+        flat_enum_put(dnstap_action_name(view->policy_action), view->policy_action, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_POLICY_MATCH)) {
+        FLAT_PUT(out, ",\"match\":");
+        flat_enum_put(dnstap_match_name(view->policy_match), view->policy_match, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_POLICY_VALUE)) {
+        FLAT_PUT(out, ",\"value\":\"");
+        put_base64(view->policy_value, out);
+        buffer_put_char(out, '"');
+    }
+    if (!out->failed && out->len > before && out->data[before] == ',') {
+        memmove(out->data + before, out->data + before + 1, out->len - before - 1);
+        out->len--;
+    }
+    buffer_put_char(out, '}');
+}
+
+static void put_raw(const struct dnstap_view *view, struct buffer *out)
+{
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE)) {
+        FLAT_PUT(out, ",\"query_message\":\"");
+        put_base64(view->query_message, out);
+        buffer_put_char(out, '"');
+    }
+    if (dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE)) {
+        FLAT_PUT(out, ",\"response_message\":\"");
+        put_base64(view->response_message, out);
+        buffer_put_char(out, '"');
+    }
+}
+
+/* The DNS message shown is the response of a response, the query of a query, or else the other. */
+static void put_dns(const struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    bool query = dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE);
+    bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE);
+    if (response && (is_response(view) || !query))
+        flat_dns_put(flat, view->response_message, out);
+    else if (query)
+        flat_dns_put(flat, view->query_message, out);
+}
+
+void flat_message_put(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    buffer_put_char(out, '{');
+    put_first_time(flat, view, out);
+    FLAT_PUT(out, "\"type\":");
+    flat_enum_put(dnstap_message_name(view->message_type), view->message_type, out);
+    flat_sender_put(view, out);
+    put_socket(view, out);
+    put_addresses(view, out);
+    put_times(flat, view, out);
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE)) {
+        size_t before = out->len;
+        FLAT_PUT(out, ",\"query_zone\":\"");
+        size_t from = out->len;
+        if (dns_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
+            json_string_seal(out, from);
+        else
+            out->len = before;
+    }
+    if (dnstap_has(view, DNSTAP_HAS_POLICY))
+        put_policy(view, out);
+    put_dns(flat, view, out);
+    if (flat->raw)
+        put_raw(view, out);
+    FLAT_PUT(out, "}\n");
+}

@@ -1,0 +1,68 @@
+#include "../json_string.h"
+#include "../scan/dns_type.h"
+#include "flat.h"
+#include "put.h"
+#include "rdata_fields.h"
+
+void flat_name_put(struct dns_name name, struct buffer *out)
+{
+    buffer_put_char(out, '"');
+    size_t from = out->len;
+    dns_name_put(name, out);
+    json_string_seal(out, from);
+}
+
+/* Classes and types of a letter or two are by far the most. */
+void flat_class_put(uint16_t class, struct buffer *out)
+{
+    if (class == 1) {
+        FLAT_PUT(out, "\"IN\"");
+        return;
+    }
+    buffer_put_char(out, '"');
+    if (class == 255)
+        FLAT_PUT(out, "ANY");
+    else
+        dns_class_put(class, out);
+    buffer_put_char(out, '"');
+}
+
+void flat_type_put(uint16_t type, struct buffer *out)
+{
+    buffer_put_char(out, '"');
+    if (type == 0)
+        FLAT_PUT(out, "TYPE0");
+    else if (type == UINT16_MAX)
+        FLAT_PUT(out, "TYPE65535");
+    else
+        dns_type_put(type, out);
+    buffer_put_char(out, '"');
+}
+
+void flat_address_put(struct octets address, struct buffer *out)
+{
+    buffer_put_char(out, '"');
+    rdata_put_address(address, false, out);
+    buffer_put_char(out, '"');
+}
+
+void flat_enum_put(const char *name, int64_t number, struct buffer *out)
+{
+    buffer_put_char(out, '"');
+    if (name)
+        buffer_put_string(out, name);
+    else
+        put_signed(number, out);
+    buffer_put_char(out, '"');
+}
+
+bool flat_time_put(struct flat *flat, const char *key, uint64_t second, uint32_t nanosecond,
+                   struct buffer *out)
+{
+    if (second > (uint64_t)MOMENT_LAST - 4) /* nanoseconds may carry over */
+        return false;
+    buffer_put_string(out, key);
+    moment_put(&flat->moment, (int64_t)second, nanosecond, 'T', out);
+    FLAT_PUT(out, "Z\"");
+    return true;
+}
