@@ -32,6 +32,10 @@ struct source_ops {
      * was called; then returns with nothing held back. Never waits for a sink but inside the intake. */
     void (*run)(struct source *source, struct intake *intake);
 
+    /* Judges address and options without opening anything: what --check answers. False with the error. NULL:
+     * the tables have judged all that there is. Main thread. */
+    bool (*check)(const struct place *place, struct error *error);
+
     /* Makes `run` return soon. Any thread, once or more. */
     void (*stop)(struct source *source);
 
@@ -87,6 +91,12 @@ struct sink_ops {
      * `batch_max` octets. */
     uint64_t (*memory)(const struct options *options, uint64_t batch_max);
 
+    /* As a source's. */
+    bool (*check)(const struct place *place, struct error *error);
+
+    /* Takes format=frames: a batch of data frames as one record. */
+    bool takes_frames;
+
     /* Does a sink with these options reach only readers that know the schema's events? NULL: it does not,
      * and the route takes them out of what it sends as format=dnstap. */
     bool (*knows_events)(const struct options *options);
@@ -115,6 +125,7 @@ extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;
 extern const struct adapter nng_adapter;
 extern const struct adapter http_adapter;
+extern const struct adapter kafka_adapter;
 
 /* All adapters, ending with NULL; and the one that knows the scheme, or NULL. */
 extern const struct adapter *const adapters[];

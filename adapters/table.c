@@ -7,6 +7,7 @@ const struct adapter *const adapters[] = {
     &framestream_adapter,
     &nng_adapter,
     &http_adapter,
+    &kafka_adapter,
     NULL,
 };
 

@@ -106,6 +106,17 @@ static bool settle_format(struct endpoint *e, struct error *error)
     return options_set(&e->options, "format", format ? format : "dnstap", error);
 }
 
+/* What only the adapter can judge. */
+static bool check(const struct endpoint *e, enum direction direction, struct error *error)
+{
+    bool source = direction == DIRECTION_SOURCE;
+    const struct adapter *a = e->adapter;
+    bool (*judge)(const struct place *, struct error *) = source ? a->source->check : a->sink->check;
+    if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
+        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka", e->url);
+    return !judge || judge(&e->place, error) || error_prefix(error, e->url);
+}
+
 static const struct option_spec *find_spec(const struct option_spec *table, const char *name)
 {
     for (; table && table->name; table++)
@@ -163,8 +174,9 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     lay_out_tables(e, direction, tables);
     if (!options_parse(&e->options, tables, options, error))
         return error_prefix(error, e->url);
-    return direction == DIRECTION_SOURCE ||
-           (settle_format(e, error) && check_encoder_options(e, error));
+    if (direction == DIRECTION_SINK && !(settle_format(e, error) && check_encoder_options(e, error)))
+        return false;
+    return check(e, direction, error);
 }
 
 void endpoint_free(struct endpoint *e)

@@ -27,6 +27,7 @@ struct outlet {
     bool no_events; /* they are taken out of format=dnstap */
     struct buffer records;
     uint32_t ends[CHUNK_RECORDS];
+    struct frame origins[CHUNK_RECORDS];
 
     struct route **routes;
     unsigned count;
@@ -137,6 +138,7 @@ static void write_chunk(struct outlet *o, struct route *route, struct batch *bat
         .data = o->records.data,
         .len = o->records.len,
         .ends = o->ends,
+        .origins = o->origins,
         .count = count,
         .account = &route->account,
     };
@@ -154,6 +156,7 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
     while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
         switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
         case ENCODE_OK:
+            o->origins[count] = frame;
             o->ends[count++] = (uint32_t)o->records.len;
             break;
         case ENCODE_FILTERED:

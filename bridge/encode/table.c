@@ -2,7 +2,7 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|json|text|yaml";
+const char encoder_formats[] = "dnstap|frames|json|text|yaml";
 
 const struct encoder_ops *const encoders[] = {
     &json_encoder,
