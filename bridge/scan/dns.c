@@ -82,10 +82,27 @@ static enum escape escape_of(uint8_t octet)
     return special[octet] ? BACKSLASH : PLAIN;
 }
 
+/* Letters, digits, hyphen and underscore: nearly all there is in names. */
+static const bool is_plain[256] = {
+    ['-'] = 1, ['_'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1,
+    ['7'] = 1, ['8'] = 1, ['9'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1,
+    ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1,
+    ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+    ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1,
+    ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1,
+    ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1,
+    ['z'] = 1,
+};
+
 /* Writes a label and its dot; `to` has room for four characters an octet and the dot. */
 static uint8_t *write_label(uint8_t *to, struct octets label)
 {
-    for (uint32_t i = 0; i < label.len; i++) {
+    uint32_t plain = 0;
+    while (plain < label.len && is_plain[label.data[plain]])
+        plain++;
+    memcpy(to, label.data, plain);
+    to += plain;
+    for (uint32_t i = plain; i < label.len; i++) {
         uint8_t octet = label.data[i];
         enum escape escape = escape_of(octet);
         if (escape != PLAIN)
