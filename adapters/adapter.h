@@ -105,6 +105,7 @@ struct adapter {
 
 extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;
+extern const struct adapter nmsg_adapter;
 extern const struct adapter nng_adapter;
 
 /* All adapters, ending with NULL; and the one that knows the scheme, or NULL. */

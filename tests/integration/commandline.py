@@ -27,7 +27,7 @@ class Mistakes(lab.Case):
         self.refused("--from", "-#lop=3", "--to", out, says=["'lop'", "loop", "max-frame"])
         self.refused("--from", "-#loop=many", "--to", out, says=["loop", "'many'", "whole number"])
         self.refused("--from", "-#loop", "--to", out, says=["loop=..."])
-        self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|json|text"])
+        self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|json|nmsg|text"])
         self.refused("--from", "-", "--to", out + "#ring=9", says=["ring"])
         self.refused("--from", "-", "--to", out + "#ring=64KiB", says=["ring=64KiB", "largest batch"])
         self.refused("--from", "-", "--to", out, "--hop", "", says=["--hop"])
