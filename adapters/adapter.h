@@ -32,6 +32,10 @@ struct source_ops {
      * was called; then returns with nothing held back. Never waits for a sink but inside the intake. */
     void (*run)(struct source *source, struct intake *intake);
 
+    /* Judges address and options without opening anything: what --check answers. False with the error. NULL:
+     * the tables have judged all that there is. Main thread. */
+    bool (*check)(const struct place *place, struct error *error);
+
     /* Makes `run` return soon. Any thread, once or more. */
     void (*stop)(struct source *source);
 
@@ -87,9 +91,23 @@ struct sink_ops {
      * `batch_max` octets. */
     uint64_t (*memory)(const struct options *options, uint64_t batch_max);
 
-    /* The format that an address asks for by its look, where `format=` is not given; NULL, or no
+    /* As a source's. */
+    bool (*check)(const struct place *place, struct error *error);
+
+    /* Takes format=frames: a batch of data frames as one record. */
+    bool takes_frames;
+
+    /* Does a sink with these options reach only readers that know the schema's events? NULL: it does not,
+     * and the route takes them out of what it sends as format=dnstap. */
+    bool (*knows_events)(const struct options *options);
+
+    /* The format that an address or the options ask for, where `format=` is not given; NULL, or no
      * function: dnstap. */
-    const char *(*format_of)(const char *address);
+    const char *(*format_of)(const struct place *place);
+
+    /* The sink's thread, between batches: asked from outside (SIGHUP) to finish what it writes to and begin
+     * anew. NULL: there is nothing to reopen. */
+    void (*reopen)(struct sink *sink);
 };
 
 struct adapter {
@@ -107,6 +125,8 @@ extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;
 extern const struct adapter nmsg_adapter;
 extern const struct adapter nng_adapter;
+extern const struct adapter http_adapter;
+extern const struct adapter kafka_adapter;
 
 /* All adapters, ending with NULL; and the one that knows the scheme, or NULL. */
 extern const struct adapter *const adapters[];

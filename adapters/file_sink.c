@@ -1,98 +1,288 @@
-/* Writes to a file, a pipe or standard output: Frame Streams, or records as they are. */
+/* Writes to files, a pipe or standard output: what is written when. How a file is written is
+ * file_out.h's, where they stand and what they are called file_target.h's. */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "control.h"
+#include "clock.h"
 #include "file.h"
+#include "file_mend.h"
+#include "file_target.h"
+#include "frame.h"
 #include "log.h"
-#include "output.h"
 
-enum { FULL_RETRY_MS = 1000 }; /* how soon a full disk is tried again */
+enum {
+    RETRY_MS = 1000,    /* how soon a full disk, or a file that cannot be opened, is tried again */
+    HELD_MAX_MS = 1000, /* how long packed messages may wait for company before they are written */
+    END_RESERVE = 64,   /* octets of rotate-size kept for the end of a file */
+};
 
 struct sink {
     const struct place *place;
     struct waker waker;
-    int fd;
-    bool framed;  /* Frame Streams: START before, STOP behind the records */
-    bool regular; /* a torn record at its end can be cut off */
-    bool broken;  /* nothing more can be written */
-    off_t whole;  /* octets of whole records written to a regular file */
+    struct file_kind kind;
+    struct file_out *out; /* NULL: the next message opens the next file */
+    struct file_target target;
+    bool broken;          /* nothing more can be written, until the file is reopened */
+    uint64_t rotate_size; /* octets, 0: no */
+    int64_t rotate_every; /* ms, 0: no */
+    int64_t rotate_at;    /* ms of the wall clock, for `out` */
+    struct log_limit trouble;
 };
 
-/* A stalled reader must not hold our thread beyond `interrupt`, so a pipe or terminal is opened anew,
- * not blocking: the flag is then ours alone and not shared with whoever else holds it. */
-static int open_standard_output(void)
+/* The next moment that `every` divides, in UTC. */
+static int64_t next_moment(int64_t now, int64_t every)
 {
-    int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_APPEND);
-    return fd >= 0 ? fd : dup(STDOUT_FILENO);
+    return (now / every + 1) * every;
 }
 
-/* A file that holds something is somebody's data and never overwritten; pipes and devices are fine. */
-static int open_path(const char *path, struct error *error)
+static bool open_file(struct sink *s, struct error *error)
 {
-    struct stat st;
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-    if (stat(path, &st) == 0) {
-        if (S_ISREG(st.st_mode) && st.st_size > 0) {
-            error_set(error, "exists and is not empty; remove it or name another file");
-            return -1;
-        }
-        if (!S_ISREG(st.st_mode))
-            flags |= O_NONBLOCK;
-    }
-    int fd = open(path, flags, 0666);
-    if (fd < 0 && errno == ENXIO)
-        error_set(error, "is a pipe that nobody reads; start its reader first");
-    else if (fd < 0)
-        error_set(error, "cannot write it: %s", strerror(errno));
-    return fd;
-}
-
-static bool write_control(struct sink *s, enum control_type type, struct error *error)
-{
-    uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
-    size_t len = control_write(type, frame);
-    if (len == 0)
-        return error_set(error, "out of memory for a control frame");
-    switch (output_octets(s->fd, &s->waker, frame, len)) {
-    case OUTPUT_DONE:
-        s->whole += (off_t)len;
+    char room[FILE_PATH_MAX];
+    int fd = file_target_open(&s->target, error);
+    if (fd < 0)
+        return false;
+    s->out = file_out_new(&s->kind, fd, file_target_path(&s->target, room));
+    if (!s->out)
+        return error_set(error, "out of memory");
+    if (s->rotate_every)
+        s->rotate_at = next_moment(clock_ms(CLOCK_REALTIME), s->rotate_every);
+    enum output_result result = file_out_begin(s->out);
+    if (result == OUTPUT_DONE)
         return true;
-    case OUTPUT_WOKEN:
-        return error_set(error, "nobody took the %s frame in time", control_name(type));
-    case OUTPUT_FULL:
-    case OUTPUT_BROKEN:
-        break;
-    }
-    return error_set(error, "cannot write the %s frame: %s", control_name(type), strerror(errno));
+    error_set(error, "cannot write the beginning of the file: %s",
+              result == OUTPUT_WOKEN ? "nobody took it in time" : strerror(errno));
+    file_target_drop(&s->target);
+    file_out_free(s->out);
+    s->out = NULL;
+    return false;
 }
 
-static bool open_output(struct sink *s, struct error *error)
+/* Waits a while before something is tried again. False: interrupted. */
+static bool wait_to_retry(struct sink *s, const char *trouble)
 {
-    const char *path = s->place->address;
-    const char *suffix = strrchr(path, '.');
-    if (suffix && (!strcmp(suffix, ".gz") || !strcmp(suffix, ".zst")))
-        return error_set(error, "writing packed files is not built in; name a file without %s", suffix);
-    s->fd = file_is_standard(path) ? open_standard_output() : open_path(path, error);
-    if (s->fd < 0)
-        return error->text[0] ? false : error_set(error, "cannot write it: %s", strerror(errno));
-    if (s->framed && isatty(s->fd))
-        return error_set(error, "is a terminal; add #format=text, or redirect it");
-    struct stat st;
-    s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && !file_is_standard(path);
-    return !s->framed || write_control(s, CONTROL_START, error);
+    log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url,
+                trouble);
+    return waker_wait(&s->waker, -1, 0, RETRY_MS) != WAIT_WOKEN;
+}
+
+/* Opens the next file, however long it takes. False: interrupted. */
+static bool ensure_open(struct sink *s)
+{
+    struct error error;
+    while (!s->out) {
+        if (!open_file(s, &error) && !wait_to_retry(s, error.text))
+            return false;
+    }
+    return true;
+}
+
+static void break_sink(struct sink *s)
+{
+    if (!s->broken)
+        log_line(LOG_ERROR, "sink %s: %s: what follows is counted as failed", s->place->url,
+                 strerror(errno));
+    s->broken = true;
+    file_out_fail(s->out);
+}
+
+/* With nothing inside, a file among many is no use to anybody. */
+static bool drop_empty(struct sink *s)
+{
+    return !s->target.direct && s->target.numbered && file_out_messages(s->out) == 0 &&
+           file_target_drop(&s->target);
+}
+
+/* Ends the file, waiting for space on a full disk. When that was interrupted, or nothing can be
+ * written, it is cut behind the last message that was delivered. */
+static void end_file(struct sink *s)
+{
+    struct error error;
+    enum output_result result = OUTPUT_BROKEN;
+    if (!s->out)
+        return;
+    bool empty = drop_empty(s);
+    while (!empty && !s->broken) {
+        result = file_out_end(s->out);
+        if (result != OUTPUT_FULL || !wait_to_retry(s, strerror(ENOSPC)))
+            break;
+    }
+    if (!empty && result == OUTPUT_BROKEN && !s->broken)
+        break_sink(s);
+    bool whole = !empty && (result == OUTPUT_DONE || file_out_cut(s->out, &error));
+    if (whole)
+        file_target_keep(&s->target, s->kind.sync != FILE_SYNC_NO);
+    else if (!whole && !empty)
+        log_line(LOG_WARN, "sink %s: %s; the file has no end mark", s->place->url, error.text);
+    file_out_free(s->out);
+    s->out = NULL;
+}
+
+/* How much of a parcel, from `written` on, goes into this file: whole records, one at least in a
+ * file that is empty. */
+static struct parcel part_for_file(const struct sink *s, const struct parcel *parcel,
+                                   size_t written)
+{
+    struct parcel part = *parcel;
+    if (s->rotate_size == 0 || s->kind.packing != PACKING_NONE)
+        return part;
+    uint64_t size = file_out_size(s->out) + END_RESERVE;
+    uint64_t room = s->rotate_size > size ? s->rotate_size - size : 0;
+    if (parcel->len - written <= room)
+        return part;
+    part.count = parcel_whole(parcel, written + room, &part.len);
+    if (part.len <= written && file_out_messages(s->out) == 0) {
+        /* one record alone is too large for the limit; frames tell where it ends, and so do `ends`
+         */
+        uint32_t before = parcel_whole(parcel, written, &part.len);
+        part.count = before + 1;
+        part.len = parcel->ends ? parcel->ends[before]
+                                : written + FRAME_HEADER + load_be32(parcel->data + written);
+    }
+    return part;
+}
+
+/* Is the next message for another file? Also where this one is empty: its name may hold a time. */
+static bool rotation_due(const struct sink *s)
+{
+    if (!s->out)
+        return false;
+    if (s->rotate_every && clock_ms(CLOCK_REALTIME) >= s->rotate_at)
+        return true;
+    return s->rotate_size && s->kind.packing != PACKING_NONE && file_out_messages(s->out) > 0 &&
+           file_out_size(s->out) + END_RESERVE >= s->rotate_size;
+}
+
+/* Writes on, into this file. False: the rest of the parcel is not written. */
+static bool write_part(struct sink *s, const struct parcel *part, struct progress *progress)
+{
+    enum output_result result;
+    do {
+        result = file_out_write(s->out, part, progress);
+    } while (result == OUTPUT_FULL && wait_to_retry(s, strerror(ENOSPC)));
+    if (result == OUTPUT_BROKEN)
+        break_sink(s);
+    return result == OUTPUT_DONE;
+}
+
+static void file_sink_write(struct sink *s, const struct parcel *parcel)
+{
+    struct progress progress = {0};
+    while (progress.written < parcel->len && !s->broken) {
+        if (rotation_due(s))
+            end_file(s);
+        if (s->broken || !ensure_open(s))
+            break;
+        struct parcel part = part_for_file(s, parcel, progress.written);
+        if (part.len <= progress.written)
+            end_file(s); /* not one more fits */
+        else if (!write_part(s, &part, &progress))
+            break;
+    }
+    if (s->broken)
+        parcel_settle(parcel, OUTCOME_FAILED, parcel->count - progress.settled);
+}
+
+/* Milliseconds to a moment of a clock, 0 where it has come. */
+static int until(clockid_t clock, int64_t moment)
+{
+    int64_t left = moment - clock_ms(clock);
+    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static int file_sink_idle(struct sink *s)
+{
+    int next = -1;
+    if (!s->out || s->broken)
+        return -1;
+    if (file_out_messages(s->out) > 0 && rotation_due(s)) {
+        end_file(s);
+        return -1;
+    }
+    int64_t since = file_out_held_since(s->out);
+    if (since >= 0 && until(CLOCK_MONOTONIC, since + HELD_MAX_MS) == 0) {
+        enum output_result result = file_out_flush(s->out);
+        if (result == OUTPUT_FULL)
+            log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second",
+                        s->place->url, strerror(ENOSPC));
+        else if (result == OUTPUT_BROKEN)
+            break_sink(s);
+        next = result == OUTPUT_FULL ? RETRY_MS : -1;
+    } else if (since >= 0) {
+        next = until(CLOCK_MONOTONIC, since + HELD_MAX_MS) + 1;
+    }
+    if (s->rotate_every && file_out_messages(s->out) > 0) {
+        int left = until(CLOCK_REALTIME, s->rotate_at) + 1;
+        next = next < 0 || left < next ? left : next;
+    }
+    return next;
+}
+
+/* A plain file that nobody moved away goes on as it is: there is nothing to begin anew. */
+static void file_sink_reopen(struct sink *s)
+{
+    struct file_target *t = &s->target;
+    if (!t->regular)
+        return;
+    if (s->out && t->direct && !file_name_timed(t->pattern) && file_out_is_at(s->out, t->name) &&
+        !s->broken) {
+        log_line(LOG_INFO, "sink %s: still stands under its name; writing on", s->place->url);
+        return;
+    }
+    end_file(s);
+    s->broken = false;
+    t->numbered = true;
+    if (ensure_open(s))
+        log_line(LOG_INFO, "sink %s: reopened, writing %s", s->place->url, t->name);
+}
+
+static void file_sink_finish(struct sink *s)
+{
+    end_file(s);
+}
+
+static void file_sink_interrupt(struct sink *s)
+{
+    waker_wake(&s->waker);
 }
 
 static void file_sink_free(struct sink *s)
 {
-    if (s->fd >= 0)
-        close(s->fd);
+    file_out_free(s->out);
     waker_close(&s->waker);
+    file_target_free(&s->target);
     free(s);
+}
+
+static enum file_sync sync_of(const struct options *options)
+{
+    if (options_is(options, "fsync", "each"))
+        return FILE_SYNC_EACH;
+    return options_is(options, "fsync", "close") ? FILE_SYNC_CLOSE : FILE_SYNC_NO;
+}
+
+static struct file_kind kind_of(const struct sink *s)
+{
+    size_t suffix;
+    return (struct file_kind){
+        .framed = options_is(s->place->options, "format", "dnstap"),
+        .packing = packing_of_name(s->place->address, &suffix),
+        .sync = sync_of(s->place->options),
+        .waker = &s->waker,
+    };
+}
+
+/* Mends what was left behind, then opens the first file. */
+static bool begin(struct sink *s, struct error *error)
+{
+    struct file_target *t = &s->target;
+    if (!file_target_init(t, s->place, &s->kind, error))
+        return false;
+    if (!t->direct && file_mend_all(t->url, t->pattern, options_string(s->place->options, "format"),
+                                    &s->kind) > 0)
+        t->numbered = true; /* what was mended has the plain name now */
+    return open_file(s, error);
 }
 
 static struct sink *file_sink_open(const struct place *place, const struct sink_host *host,
@@ -105,76 +295,39 @@ static struct sink *file_sink_open(const struct place *place, const struct sink_
         return NULL;
     }
     s->place = place;
-    s->fd = s->waker.fd = -1;
-    s->framed = options_is(place->options, "format", "dnstap");
-    error->text[0] = '\0';
+    s->waker.fd = -1;
+    s->kind = kind_of(s);
+    s->rotate_size = options_number(place->options, "rotate-size");
+    s->rotate_every = (int64_t)options_number(place->options, "rotate-every");
     if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (open_output(s, error))
+    else if (begin(s, error))
         return s;
     file_sink_free(s);
     return NULL;
 }
 
-static void file_sink_write(struct sink *s, const struct parcel *parcel)
-{
-    static struct log_limit limit;
-    struct progress progress = {0};
-    enum output_result result = OUTPUT_BROKEN;
-    while (!s->broken) {
-        result = output_parcel(s->fd, &s->waker, parcel, &progress);
-        if (result != OUTPUT_FULL)
-            break;
-        log_limited(&limit, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url,
-                    strerror(ENOSPC));
-        if (waker_wait(&s->waker, -1, 0, FULL_RETRY_MS) == WAIT_WOKEN)
-            break;
-    }
-    if (result == OUTPUT_BROKEN) {
-        if (!s->broken)
-            log_line(LOG_ERROR, "sink %s: %s: what follows is counted as failed", s->place->url,
-                     strerror(errno));
-        s->broken = true;
-        parcel_settle(parcel, OUTCOME_FAILED, parcel->count - progress.settled);
-    }
-    size_t end;
-    parcel_whole(parcel, progress.written, &end);
-    s->whole += (off_t)end;
-}
-
-static void file_sink_finish(struct sink *s)
-{
-    struct error error;
-    /* a record torn by a full disk goes, so that the file ends with a whole one */
-    if (s->regular && ftruncate(s->fd, s->whole) < 0)
-        log_line(LOG_WARN, "sink %s: cannot cut off a torn record: %s", s->place->url, strerror(errno));
-    if (s->regular && lseek(s->fd, s->whole, SEEK_SET) < 0)
-        s->broken = true;
-    if (s->framed && !s->broken && !write_control(s, CONTROL_STOP, &error))
-        log_line(LOG_WARN, "sink %s: %s; the file has no end mark", s->place->url, error.text);
-}
-
-static void file_sink_interrupt(struct sink *s)
-{
-    waker_wake(&s->waker);
-}
-
+/* The options do not tell whether the name asks for packing: the dearest is counted. */
 static uint64_t file_sink_memory(const struct options *options, uint64_t batch_max)
 {
     (void)options;
-    (void)batch_max;
-    return sizeof(struct sink);
+    return sizeof(struct sink) + FILE_NAME_MAX + file_out_memory(PACKING_ZSTD, true, batch_max);
 }
 
-static const char *file_sink_format_of(const char *address)
+static const char *file_sink_format_of(const struct place *place)
 {
-    const char *suffix = strrchr(address, '.');
     static const struct {
-        const char *suffix, *format;
-    } known[] = {{".txt", "text"}, {".json", "json"}, {".jsonl", "json"}, {".yaml", "yaml"}, {".yml", "yaml"}};
-    for (size_t i = 0; suffix && i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(suffix, known[i].suffix) == 0)
-            return known[i].format;
+        const char *extension, *format;
+    } table[] = {
+        {"txt", "text"},    {"log", "text"},  {"json", "json"}, {"jsonl", "json"},
+        {"ndjson", "json"}, {"yaml", "yaml"}, {"yml", "yaml"},
+    };
+    size_t len;
+    const char *extension = file_name_extension(place->address, &len);
+    for (size_t i = 0; extension && i < sizeof table / sizeof *table; i++) {
+        if (strlen(table[i].extension) == len && memcmp(table[i].extension, extension, len) == 0)
+            return table[i].format;
+    }
     return NULL;
 }
 
@@ -182,6 +335,8 @@ const struct sink_ops file_sink_ops = {
     .format_of = file_sink_format_of,
     .open = file_sink_open,
     .write = file_sink_write,
+    .idle = file_sink_idle,
+    .reopen = file_sink_reopen,
     .finish = file_sink_finish,
     .interrupt = file_sink_interrupt,
     .free = file_sink_free,

@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bus.h"
 #include "log.h"
 #include "nng.h"
+#include "postmark.h"
 #include "waker.h"
 
 enum { FLUSH_LOOK_MS = 5, FLUSH_QUIET_MS = 200 };
@@ -31,51 +31,19 @@ struct sink {
     struct waker waker;
     struct nng_peers peers;
 
-    uint64_t instance;
-    uint64_t sequence; /* of the next message */
-    uint64_t sent;     /* nng messages taken by nng */
-    bool shared;
-    uint32_t epoch;
-    struct envelope envelope; /* the one being written */
+    struct postmark postmark;
+    uint64_t sent; /* nng messages taken by nng */
     struct buffer head;
 };
-
-/* Push spreads its batches over several peers: whoever gets one cannot call the others' lost. */
-static void judge_sharing(struct sink *s)
-{
-    bool shared = !s->pub && atomic_load(&s->peers.count) > 1;
-    if (shared != s->shared)
-        s->epoch++;
-    s->shared = shared;
-}
-
-/* The envelope that the batch came in brings the hops before us; the closing one (no batch) brings the
- * last that we heard of them. We add ourselves. */
-static void fill_envelope(struct sink *s, const struct batch *batch, uint32_t count)
-{
-    struct hop_ledger self = {.instance = s->instance};
-    struct envelope *e = &s->envelope;
-    if (!batch || !batch->envelope || !envelope_read(e, batch->envelope, batch->envelope_len))
-        e->hops = 0;
-    if (!batch)
-        s->host->path(s->host->arg, e);
-    snprintf(self.hop, sizeof self.hop, "%s", s->host->hop);
-    s->host->ledger(s->host->arg, &self.tally, &self.lost);
-    envelope_add_hop(e, &self);
-    judge_sharing(s);
-    e->sequence = s->sequence;
-    e->count = count;
-    e->shared = s->shared;
-    e->epoch = s->epoch;
-    e->final = !batch;
-}
 
 static nng_msg *make_message(struct sink *s, const struct parcel *parcel)
 {
     nng_msg *msg;
-    fill_envelope(s, parcel ? parcel->batch : NULL, parcel ? parcel->count : 0);
+    /* push spreads its batches over several peers: whoever gets one cannot call the others' lost */
+    postmark_share(&s->postmark, !s->pub && atomic_load(&s->peers.count) > 1);
+    postmark_fill(&s->postmark, s->host, parcel ? parcel->batch : NULL, parcel ? parcel->count : 0);
     buffer_clear(&s->head);
-    bus_write_head(options_string(s->place->options, "channel"), &s->envelope, &s->head);
+    bus_write_head(options_string(s->place->options, "channel"), &s->postmark.envelope, &s->head);
     size_t data_len = parcel ? parcel->len : 0;
     if (s->head.failed || nng_msg_alloc(&msg, s->head.len + data_len) != 0)
         return NULL;
@@ -121,7 +89,7 @@ static void nng_sink_write(struct sink *s, const struct parcel *parcel)
     }
     int rv = send_message(s, msg);
     if (rv == 0) {
-        s->sequence += parcel->count;
+        s->postmark.sequence += parcel->count;
         parcel_settle(parcel, OUTCOME_DELIVERED, parcel->count);
     } else if (!waker_woken(&s->waker)) {
         fail_parcel(s, parcel, nng_strerror(rv));
@@ -241,11 +209,10 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
                   .what = "sink",
                   .max = (int)options_number(place->options, "max-connections")},
     };
-    if (getrandom(&s->instance, sizeof s->instance, 0) != sizeof s->instance)
-        error_set(error, "no random number for the instance");
-    else if (!waker_init(&s->waker))
+    bool marked = postmark_init(&s->postmark, error);
+    if (marked && !waker_init(&s->waker))
         error_set(error, "no descriptor left");
-    else if (open_socket(s, error))
+    else if (marked && open_socket(s, error))
         return s;
     nng_sink_free(s);
     return NULL;
@@ -260,7 +227,15 @@ static uint64_t nng_sink_memory(const struct options *options, uint64_t batch_ma
     return (held + 1) * (batch_max + ENVELOPE_MAX);
 }
 
+/* On the bus are hops of this project. */
+static bool nng_sink_knows_events(const struct options *options)
+{
+    (void)options;
+    return true;
+}
+
 const struct sink_ops nng_sink_ops = {
+    .knows_events = nng_sink_knows_events,
     .open = nng_sink_open,
     .write = nng_sink_write,
     .finish = nng_sink_finish,

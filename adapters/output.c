@@ -4,9 +4,10 @@
 #include <poll.h>
 #include <unistd.h>
 
-static enum output_result output_some(int fd, const struct waker *waker, const uint8_t *data,
-                                      size_t len, size_t *written)
+enum output_result output_rest(int fd, const struct waker *waker, const void *octets, size_t len,
+                               size_t *written)
 {
+    const uint8_t *data = octets;
     while (*written < len) {
         ssize_t n = write(fd, data + *written, len - *written); /* SIGPIPE is ignored */
         if (n >= 0) {
@@ -27,7 +28,7 @@ enum output_result output_parcel(int fd, const struct waker *waker, const struct
                                  struct progress *progress)
 {
     enum output_result result =
-        output_some(fd, waker, parcel->data, parcel->len, &progress->written);
+        output_rest(fd, waker, parcel->data, parcel->len, &progress->written);
     int saved = errno;
     size_t end;
     uint32_t whole = parcel_whole(parcel, progress->written, &end);
@@ -40,5 +41,5 @@ enum output_result output_parcel(int fd, const struct waker *waker, const struct
 enum output_result output_octets(int fd, const struct waker *waker, const void *data, size_t len)
 {
     size_t written = 0;
-    return output_some(fd, waker, data, len, &written);
+    return output_rest(fd, waker, data, len, &written);
 }

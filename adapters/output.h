@@ -23,7 +23,9 @@ struct progress {
 enum output_result output_parcel(int fd, const struct waker *waker, const struct parcel *parcel,
                                  struct progress *progress);
 
-/* Writes octets that are no records (control frames). */
+/* Writes octets that are no records (control frames); the second: on from `*written`, which it moves. */
 enum output_result output_octets(int fd, const struct waker *waker, const void *data, size_t len);
+enum output_result output_rest(int fd, const struct waker *waker, const void *data, size_t len,
+                               size_t *written);
 
 #endif

@@ -7,6 +7,8 @@ const struct adapter *const adapters[] = {
     &framestream_adapter,
     &nmsg_adapter,
     &nng_adapter,
+    &http_adapter,
+    &kafka_adapter,
     NULL,
 };
 

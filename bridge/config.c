@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "secret.h"
 
 enum {
     PROGRAM_MEMORY = 32 << 20,     /* program, libraries, stacks, malloc's own: measured about a third */
@@ -85,11 +86,41 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
     return sum;
 }
 
+/* NAME=VALUE, one a line, of a library's own options. */
+static void describe_any_name(const struct option_spec *spec, const char *text, FILE *out)
+{
+    while (*text) {
+        char name[128];
+        size_t len = strcspn(text, "\n"), name_len = strcspn(text, "=");
+        snprintf(name, sizeof name, "%.*s", (int)name_len, text);
+        if (option_is_secret(spec, name)) {
+            char *value = strndup(text + name_len + 1, len - name_len - 1);
+            fprintf(out, " %s=%s", name, value ? secret_shown(value) : "***");
+            secret_free(value);
+        } else {
+            fprintf(out, " %.*s", (int)len, text);
+        }
+        text += len + (text[len] != '\0');
+    }
+}
+
+static void describe_option(const struct option_spec *spec, const char *text, FILE *out)
+{
+    if (spec->any_name) {
+        describe_any_name(spec, text, out);
+        return;
+    }
+    const char *shown = spec->secret ? secret_shown(text) : text;
+    fprintf(out, " %s=", spec->name);
+    for (; *shown; shown++) /* the values of one that repeats stand one a line */
+        fputc(*shown == '\n' ? ' ' : *shown, out);
+}
+
 static void describe_options(const struct options *options, FILE *out)
 {
     for (unsigned i = 0; i < options->count; i++) {
         if (options->texts[i])
-            fprintf(out, " %s=%s", options->specs[i]->name, options->texts[i]);
+            describe_option(options->specs[i], options->texts[i], out);
     }
     fputc('\n', out);
 }

@@ -20,8 +20,28 @@ const struct option_spec sink_common_options[] = {
      .meaning = "memory for messages that wait for this sink, for each source"},
     {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
      .meaning = "what is written (default: by the file's name, else dnstap)"},
+    {.name = "events", .type = OPTION_FLAG,
+     .meaning = "send a server's events also as format=dnstap, which other tools take for broken"},
     {0},
 };
+
+/* A URL is printed in every message and ledger: a password in it is not, and nobody needs to know how
+ * long it is. What is opened (place.address) keeps it. */
+static void mask_password(char *url)
+{
+    char *authority = strstr(url, "://");
+    if (!authority)
+        return;
+    authority += 3;
+    size_t len = strcspn(authority, "/?");
+    char *at = memrchr(authority, '@', len);
+    char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    if (!colon)
+        return;
+    size_t secret = (size_t)(at - colon - 1), stars = secret < 3 ? secret : 3;
+    memset(colon + 1, '*', stars);
+    memmove(colon + 1 + stars, at, strlen(at) + 1);
+}
 
 static size_t scheme_length(const char *url)
 {
@@ -59,12 +79,13 @@ static bool find_adapter(struct endpoint *e, enum direction direction, struct er
     size_t len = scheme_length(e->url);
     const char *address = len ? e->url + len + 1 : e->url;
     e->adapter = len ? adapter_find(e->url, len) : adapter_find("file", 4);
+    e->address = strdup(address);
+    mask_password(e->url);
     if (!e->adapter || !goes(e->adapter, direction))
         return unknown_scheme(e->url, len, direction, error);
     if (!*address)
         return error_set(error, "%.200s: there is no address; it looks like %s", e->url,
                          e->adapter->address);
-    e->address = strdup(address);
     for (const char *const *s = e->adapter->schemes; *s; s++) {
         if (!len || (strlen(*s) == len && !memcmp(*s, e->url, len))) {
             e->place.scheme = *s;
@@ -81,8 +102,19 @@ static bool settle_format(struct endpoint *e, struct error *error)
         return true;
     const char *format = NULL;
     if (e->adapter->sink->format_of)
-        format = e->adapter->sink->format_of(e->address);
+        format = e->adapter->sink->format_of(&e->place);
     return options_set(&e->options, "format", format ? format : "dnstap", error);
+}
+
+/* What only the adapter can judge. */
+static bool check(const struct endpoint *e, enum direction direction, struct error *error)
+{
+    bool source = direction == DIRECTION_SOURCE;
+    const struct adapter *a = e->adapter;
+    bool (*judge)(const struct place *, struct error *) = source ? a->source->check : a->sink->check;
+    if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
+        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka", e->url);
+    return !judge || judge(&e->place, error) || error_prefix(error, e->url);
 }
 
 static const struct option_spec *find_spec(const struct option_spec *table, const char *name)
@@ -142,8 +174,9 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     lay_out_tables(e, direction, tables);
     if (!options_parse(&e->options, tables, options, error))
         return error_prefix(error, e->url);
-    return direction == DIRECTION_SOURCE ||
-           (settle_format(e, error) && check_encoder_options(e, error));
+    if (direction == DIRECTION_SINK && !(settle_format(e, error) && check_encoder_options(e, error)))
+        return false;
+    return check(e, direction, error);
 }
 
 void endpoint_free(struct endpoint *e)

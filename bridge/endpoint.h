@@ -9,7 +9,7 @@ enum direction { DIRECTION_SOURCE, DIRECTION_SINK };
 struct endpoint {
     const struct adapter *adapter;
     struct place place; /* points into what is below */
-    char *url;          /* without the options */
+    char *url;          /* without the options; a password in it shows as *** */
     char *address;
     struct options options;
 };

@@ -155,6 +155,12 @@ bool hop_start(struct hop *hop, struct error *error)
     return true;
 }
 
+void hop_reopen(struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        outlet_reopen(hop->exits[i].outlet);
+}
+
 void hop_stop_sources(struct hop *hop)
 {
     for (unsigned i = 0; i < hop->feed_count; i++) {

@@ -14,6 +14,9 @@ struct hop *hop_open(const struct config *config, struct bell *changed, struct e
 /* Starts the threads. False with the error. */
 bool hop_start(struct hop *hop, struct error *error);
 
+/* Asks every sink to reopen what it writes to. */
+void hop_reopen(struct hop *hop);
+
 /* Tells the sources to stop. They first hand on what has arrived already. */
 void hop_stop_sources(struct hop *hop);
 

@@ -119,6 +119,17 @@ void intake_offer(struct intake *intake, struct batch *batch)
     batch_unref(batch);
 }
 
+bool intake_would_wait(const struct intake *intake, size_t len)
+{
+    if (intake->when_full != WHEN_FULL_BLOCK || atomic_load(&intake->given_up))
+        return false;
+    for (unsigned i = 0; i < intake->count; i++) {
+        if (!ring_has_room(intake->gates[i].entrance.ring, batch_footprint(len)))
+            return true;
+    }
+    return false;
+}
+
 void intake_flush(struct intake *intake)
 {
     struct batch *batch = batch_builder_seal(intake->builder);

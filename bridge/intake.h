@@ -47,6 +47,9 @@ void intake_flush(struct intake *intake);
 /* Octets that still fit in the open batch. */
 size_t intake_left(const struct intake *intake);
 
+/* Would a batch of `len` octets have to wait now: for sources that have to stay awake meanwhile. */
+bool intake_would_wait(const struct intake *intake, size_t len);
+
 /* Sends a batch on that the source made itself; takes over its reference. */
 void intake_offer(struct intake *intake, struct batch *batch);
 

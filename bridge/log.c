@@ -9,10 +9,18 @@
 enum { WINDOW_SECONDS = 10, LINES_PER_WINDOW = 5, LINE_SIZE = 1024 };
 
 static const char *hop_name = "";
+static void (*redirect)(void *arg, const char *text);
+static void *redirect_arg;
 
 void log_init(const char *hop)
 {
     hop_name = hop;
+}
+
+void log_redirect(void (*line)(void *arg, const char *text), void *arg)
+{
+    redirect = line;
+    redirect_arg = arg;
 }
 
 static const char *level_name(enum log_level level)
@@ -43,6 +51,10 @@ static void write_line(enum log_level level, uint32_t kept_back, const char *for
 {
     char msg[LINE_SIZE / 2];
     vsnprintf(msg, sizeof msg, format, args);
+    if (redirect) {
+        redirect(redirect_arg, msg);
+        return;
+    }
 
     struct timespec now;
     struct tm utc;

@@ -11,6 +11,10 @@ enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 /* The hop's name in every line from here on; borrowed for the life of the process. Before threads. */
 void log_init(const char *hop);
 
+/* The text of every line, without time, level and hop, goes to `line` in place of standard error; NULL: back
+ * to it. For programs that have a log of their own. Before threads; `line` is called by any. */
+void log_redirect(void (*line)(void *arg, const char *text), void *arg);
+
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For what bad input can cause again and again: a few lines per ten seconds and place, and the next

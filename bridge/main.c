@@ -21,6 +21,7 @@ struct signals {
     struct bell *bell;
     _Atomic unsigned stops;
     _Atomic unsigned ledgers;
+    _Atomic unsigned reopens;
 };
 
 /* Ends by being cancelled in sigwait. */
@@ -31,7 +32,9 @@ static void *take_signals(void *arg)
     while (sigwait(&signals->set, &number) == 0) {
         if (number == SIGUSR1)
             atomic_fetch_add(&signals->ledgers, 1);
-        else if (number != SIGHUP) /* with no files to reopen and no file to read, it changes nothing */
+        else if (number == SIGHUP)
+            atomic_fetch_add(&signals->reopens, 1);
+        else
             atomic_fetch_add(&signals->stops, 1);
         bell_ring(signals->bell);
     }
@@ -67,6 +70,7 @@ struct run {
     struct bell *bell;
     unsigned stops_seen;
     unsigned ledgers_seen;
+    unsigned reopens_seen;
     int64_t deadline; /* of the drain, ms; -1: none, for nobody asked to stop */
     bool sinks_closed;
     bool gave_up;
@@ -78,6 +82,11 @@ static void heed_signals(struct run *run)
     if (ledgers != run->ledgers_seen)
         hop_print_ledger(run->hop, stderr);
     run->ledgers_seen = ledgers;
+
+    unsigned reopens = atomic_load(&run->signals->reopens);
+    if (reopens != run->reopens_seen)
+        hop_reopen(run->hop);
+    run->reopens_seen = reopens;
 
     unsigned stops = atomic_load(&run->signals->stops);
     if (stops == run->stops_seen)

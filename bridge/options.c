@@ -100,6 +100,26 @@ static int find(const struct options *options, const char *name, size_t len)
     return -1;
 }
 
+/* The option that takes the names that no table has, or -1. */
+static int find_any_name(const struct options *options)
+{
+    for (unsigned i = 0; i < options->count; i++) {
+        if (options->specs[i]->any_name)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool option_is_secret(const struct option_spec *spec, const char *name)
+{
+    static const char *const words[] = {"password", "secret", "pem", "sasl.jaas", "oauthbearer.config"};
+    for (size_t i = 0; spec->any_name && i < sizeof words / sizeof words[0]; i++) {
+        if (strstr(name, words[i]))
+            return true;
+    }
+    return spec->secret;
+}
+
 static bool unknown_option(const struct options *options, const char *name, size_t len,
                            struct error *error)
 {
@@ -111,14 +131,23 @@ static bool unknown_option(const struct options *options, const char *name, size
     return error_set(error, "unknown option '%.*s'; valid here: %s", len < 64 ? (int)len : 64, name, valid);
 }
 
+/* A secret is not left behind in freed memory. */
+static void forget(const struct option_spec *spec, char *text)
+{
+    if (text && (spec->secret || spec->any_name))
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 static bool set_option(struct options *options, unsigned i, const char *text, struct error *error)
 {
     if (!check_value(options->specs[i], text, &options->numbers[i], error))
         return false;
-    char *copy = strdup(text);
-    if (!copy)
+    const char *before = options->specs[i]->repeats ? options->texts[i] : NULL;
+    char *copy = NULL;
+    if (asprintf(&copy, "%s%s%s", before ? before : "", before ? "\n" : "", text) < 0)
         return error_set(error, "out of memory");
-    free(options->texts[i]);
+    forget(options->specs[i], options->texts[i]);
     options->texts[i] = copy;
     return true;
 }
@@ -144,6 +173,8 @@ static bool read_piece(struct options *options, char *piece, struct error *error
     char *equals = strchr(piece, '=');
     size_t name_len = equals ? (size_t)(equals - piece) : strlen(piece);
     int i = find(options, piece, name_len);
+    if (i < 0 && equals && (i = find_any_name(options)) >= 0)
+        return set_option(options, (unsigned)i, piece, error);
     if (i < 0)
         return unknown_option(options, piece, name_len, error);
     if (!equals && options->specs[i]->type != OPTION_FLAG)
@@ -190,7 +221,7 @@ bool options_given(const struct options *options, const char *name)
 void options_free(struct options *options)
 {
     for (unsigned i = 0; i < options->count; i++)
-        free(options->texts[i]);
+        forget(options->specs[i], options->texts[i]);
     *options = (struct options){0};
 }
 

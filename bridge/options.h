@@ -27,6 +27,9 @@ struct option_spec {
     const char *choices;  /* for OPTION_CHOICE, separated by '|' */
     uint64_t min, max;    /* for numbers; max 0: no bound */
     const char *meaning;  /* one line for help and documentation */
+    bool secret;          /* of a string: never shown (secret.h reads it) */
+    bool repeats;         /* of a string: may be given again; the values stand one a line */
+    bool any_name;        /* of a string that repeats: takes every name that no table has, as NAME=VALUE */
 };
 
 enum { OPTIONS_MAX = 96, OPTION_TABLES = 8 };
@@ -58,6 +61,9 @@ const char *options_string(const struct options *options, const char *name);
 uint64_t options_number(const struct options *options, const char *name);
 bool options_flag(const struct options *options, const char *name);
 bool options_is(const struct options *options, const char *name, const char *value);
+
+/* Is an option of this name a secret: its table says so, or, of a library's own, its name does? */
+bool option_is_secret(const struct option_spec *spec, const char *name);
 
 /* Octets as a person writes them: 64MiB, 1.5MiB, 700. */
 void size_print(uint64_t octets, char *out, unsigned room);

@@ -4,6 +4,7 @@
 #define BRIDGE_PARCEL_H
 
 #include "batch.h"
+#include "frame.h"
 #include "ledger.h"
 
 struct parcel {
@@ -11,6 +12,7 @@ struct parcel {
     const uint8_t *data;   /* the records, back to back */
     size_t len;
     const uint32_t *ends;  /* where each record ends; NULL: the records are data frames */
+    const struct frame *origins; /* with `ends`: the message that each record was made from */
     uint32_t count;        /* records, each one message */
     struct account *account;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "encode/encoder.h"
+#include "scan/event.h"
 
 enum {
     CHUNK_RECORDS = 1024,     /* records, or */
@@ -23,8 +24,10 @@ struct outlet {
     struct sink *sink;
     const struct encoder_ops *encoder_ops; /* NULL: messages go as they are */
     struct encoder *encoder;
+    bool no_events; /* they are taken out of format=dnstap */
     struct buffer records;
     uint32_t ends[CHUNK_RECORDS];
+    struct frame origins[CHUNK_RECORDS];
 
     struct route **routes;
     unsigned count;
@@ -33,6 +36,7 @@ struct outlet {
     pthread_t thread;
     bool started;
     struct bell *ended_bell;
+    _Atomic bool reopening;
     _Atomic bool closing;
     _Atomic bool interrupted;
     _Atomic bool ended;
@@ -55,6 +59,8 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     o->endpoint = endpoint;
     o->ops = endpoint->adapter->sink;
     o->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
+    o->no_events = !options_flag(&endpoint->options, "events") &&
+                   !(o->ops->knows_events && o->ops->knows_events(&endpoint->options));
     if (o->encoder_ops)
         o->encoder = o->encoder_ops->new(&endpoint->options, error);
     if (o->encoder || !o->encoder_ops)
@@ -90,16 +96,39 @@ bool outlet_add_route(struct outlet *o, const char *source, struct entrance *ent
     return true;
 }
 
-static void write_frames(struct outlet *o, struct route *route, struct batch *batch)
+/* The frames of a batch from `start` to `end`. */
+static void write_frames(struct outlet *o, struct route *route, struct batch *batch,
+                         const uint8_t *start, const uint8_t *end, uint32_t count)
 {
     struct parcel parcel = {
         .batch = batch,
-        .data = batch->data,
-        .len = batch->len,
-        .count = batch->count,
+        .data = start,
+        .len = (size_t)(end - start),
+        .count = count,
         .account = &route->account,
     };
-    o->ops->write(o->sink, &parcel);
+    if (count > 0)
+        o->ops->write(o->sink, &parcel);
+}
+
+/* The batch without its events: in one piece, as a rule, for it has none. */
+static void write_without_events(struct outlet *o, struct route *route, struct batch *batch)
+{
+    const struct parcel one = {.batch = batch, .account = &route->account};
+    const uint8_t *start = batch->data;
+    struct reader r = reader_over(batch->data, batch->len);
+    struct frame frame;
+    uint32_t count = 0;
+    for (; frame_next(&r, &frame) && !atomic_load(&o->interrupted); count++) {
+        if (!frame_is_event(frame))
+            continue;
+        write_frames(o, route, batch, start, frame.data - FRAME_HEADER, count);
+        parcel_settle(&one, OUTCOME_FILTERED, 1);
+        start = frame.data + frame.len;
+        count = UINT32_MAX; /* 0 at the next frame */
+    }
+    if (!atomic_load(&o->interrupted))
+        write_frames(o, route, batch, start, batch->data + batch->len, count);
 }
 
 static void write_chunk(struct outlet *o, struct route *route, struct batch *batch, uint32_t count)
@@ -109,6 +138,7 @@ static void write_chunk(struct outlet *o, struct route *route, struct batch *bat
         .data = o->records.data,
         .len = o->records.len,
         .ends = o->ends,
+        .origins = o->origins,
         .count = count,
         .account = &route->account,
     };
@@ -126,6 +156,7 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
     while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
         switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
         case ENCODE_OK:
+            o->origins[count] = frame;
             o->ends[count++] = (uint32_t)o->records.len;
             break;
         case ENCODE_FILTERED:
@@ -157,8 +188,10 @@ static bool serve_rings(struct outlet *o)
         any = true;
         if (o->encoder_ops)
             encode_and_write(o, o->routes[i], batch);
+        else if (o->no_events)
+            write_without_events(o, o->routes[i], batch);
         else
-            write_frames(o, o->routes[i], batch);
+            write_frames(o, o->routes[i], batch, batch->data, batch->data + batch->len, batch->count);
         batch_unref(batch);
     }
     return any;
@@ -185,6 +218,9 @@ static void *run(void *arg)
         uint32_t seen = bell_listen(&o->filled);
         /* asked before the rings are: what came before the closing is seen */
         bool closing = atomic_load(&o->closing);
+        if (atomic_load_explicit(&o->reopening, memory_order_relaxed) && /* the bell orders it */
+            atomic_exchange(&o->reopening, false))
+            o->ops->reopen(o->sink);
         if (serve_rings(o))
             continue;
         if (closing)
@@ -206,6 +242,14 @@ bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
         return error_set(error, "%s: cannot start its thread: %s", o->endpoint->url, strerror(failed));
     o->started = true;
     return true;
+}
+
+void outlet_reopen(struct outlet *o)
+{
+    if (!o->ops->reopen)
+        return;
+    atomic_store(&o->reopening, true);
+    bell_ring(&o->filled);
 }
 
 void outlet_close(struct outlet *o)

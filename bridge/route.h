@@ -24,6 +24,9 @@ bool outlet_add_route(struct outlet *outlet, const char *source, struct entrance
 /* Starts the thread; when it has ended, `ended` is rung. False with the error. */
 bool outlet_start(struct outlet *outlet, struct bell *ended, struct error *error);
 
+/* Asks the sink to reopen what it writes to, on its thread, as soon as it is between batches. */
+void outlet_reopen(struct outlet *outlet);
+
 /* Nothing more will be put into the rings: deliver what is inside, say goodbye to the peer, end. */
 void outlet_close(struct outlet *outlet);
 

@@ -172,7 +172,7 @@ static struct tap_run lane_run(const struct tap_lane *lane, size_t offset, size_
 
 /* Takes out the frames that are whole in the oldest `octets`, `failed` of them given up. Returns
  * the octets that it took out, and in *messages their number. */
-static size_t lane_release(struct tap_lane *lane, size_t octets, uint32_t failed,
+static size_t lane_release(struct tap_lane *lane, size_t octets, uint32_t *failed,
                            uint32_t *messages)
 {
     size_t done = 0;
@@ -187,11 +187,11 @@ static size_t lane_release(struct tap_lane *lane, size_t octets, uint32_t failed
     lane->take += done;
     if (lane->take >= lane->capacity)
         lane->take = 0;
-    if (failed > *messages)
-        failed = *messages;
+    uint32_t given_up = *failed < *messages ? *failed : *messages;
+    *failed -= given_up;
     /* release: who reads these, and then `accepted`, finds the messages counted there */
-    count(&lane->failed, failed, memory_order_release);
-    count(&lane->written, *messages - failed, memory_order_release);
+    count(&lane->failed, given_up, memory_order_release);
+    count(&lane->written, *messages - given_up, memory_order_release);
     /* release: the octets were read before the producer may write over them */
     count(&lane->tail, done, memory_order_release);
     return done;
@@ -920,15 +920,13 @@ static void stream_close(struct tap_output *output, enum tap_end end, size_t tor
     s->fd = -1;
 }
 
-static const struct tap_output_ops unix_output;
-static const struct tap_output_ops tcp_output;
-
-static struct tap_output *unix_create(const struct tap *tap, const char *address,
+static struct tap_output *unix_create(const struct tap_output_ops *ops, const struct tap *tap,
+                                      const char *address,
                                       const struct tap_options *options, char *error,
                                       size_t error_size)
 {
     (void)tap;
-    struct stream *s = stream_new(&unix_output, options);
+    struct stream *s = stream_new(ops, options);
     if (!s) {
         say(error, error_size, "out of memory");
         return NULL;
@@ -967,7 +965,8 @@ static const char *host_split(const char *address, char *host, size_t host_size)
     return colon + 1;
 }
 
-static struct tap_output *tcp_create(const struct tap *tap, const char *address,
+static struct tap_output *tcp_create(const struct tap_output_ops *ops, const struct tap *tap,
+                                      const char *address,
                                      const struct tap_options *options, char *error,
                                      size_t error_size)
 {
@@ -986,7 +985,7 @@ static struct tap_output *tcp_create(const struct tap *tap, const char *address,
         snprintf(error, error_size, "%.100s: %s", address, gai_strerror(problem));
         return NULL;
     }
-    struct stream *s = stream_new(&tcp_output, options);
+    struct stream *s = stream_new(ops, options);
     if (!s) {
         freeaddrinfo(resolved);
         say(error, error_size, "out of memory");
@@ -1038,10 +1037,6 @@ static void file_destroy(struct tap_output *output)
 {
     free(file_of(output));
 }
-
-static struct tap_output *file_create(const struct tap *tap, const char *address,
-                                      const struct tap_options *options, char *error,
-                                      size_t error_size);
 
 /* All of a control frame. A FIFO that does not take one at once is treated as lost. */
 static bool file_control(const struct file *f, uint32_t type)
@@ -1116,17 +1111,8 @@ static void file_close(struct tap_output *output, enum tap_end end, size_t torn,
     f->fd = -1;
 }
 
-static const struct tap_output_ops file_output = {
-    .scheme = "file",
-    .create = file_create,
-    .open = file_open,
-    .write = file_write,
-    .descriptor = file_descriptor,
-    .close = file_close,
-    .destroy = file_destroy,
-};
-
-static struct tap_output *file_create(const struct tap *tap, const char *address,
+static struct tap_output *file_create(const struct tap_output_ops *ops, const struct tap *tap,
+                                      const char *address,
                                       const struct tap_options *options, char *error,
                                       size_t error_size)
 {
@@ -1147,11 +1133,21 @@ static struct tap_output *file_create(const struct tap *tap, const char *address
         say(error, error_size, "out of memory");
         return NULL;
     }
-    f->output.ops = &file_output;
+    f->output.ops = ops;
     f->fd = -1;
     memcpy(f->path, address, size);
     return &f->output;
 }
+
+static const struct tap_output_ops file_output = {
+    .scheme = "file",
+    .create = file_create,
+    .open = file_open,
+    .write = file_write,
+    .descriptor = file_descriptor,
+    .close = file_close,
+    .destroy = file_destroy,
+};
 
 /* ---- The tap -------------------------------------------------------------------------------- */
 
@@ -1279,12 +1275,11 @@ static void batch_settle(struct batch *b, size_t taken, uint32_t failed)
         size_t step = size_min(taken, run->len);
         uint32_t messages = 0;
         b->torn += step;
-        b->torn -= lane_release(b->lanes[b->first], b->torn, failed, &messages);
+        b->torn -= lane_release(b->lanes[b->first], b->torn, &failed, &messages);
         run->data += step;
         run->len -= step;
         run->messages -= messages;
         taken -= step;
-        failed = 0;
         if (run->len == 0)
             b->first++;
     }
@@ -1531,7 +1526,7 @@ static struct tap_output *output_create(const struct tap *tap, char *error, size
             say(error, error_size, "the destination is empty");
             return NULL;
         }
-        return file_output.create(tap, url, &tap->options, error, error_size);
+        return file_output.create(&file_output, tap, url, &tap->options, error, error_size);
     }
     const struct tap_output_ops *ops = output_find(builtin_outputs, url, len);
     if (!ops)
@@ -1546,7 +1541,7 @@ static struct tap_output *output_create(const struct tap *tap, char *error, size
             used += snprintf(error + used, error_size - (size_t)used, ", %s:", (*o)->scheme);
         return NULL;
     }
-    return ops->create(tap, url + len + 1, &tap->options, error, error_size);
+    return ops->create(ops, tap, url + len + 1, &tap->options, error, error_size);
 }
 
 /* The server's signals are the server's: the writer thread takes none. */

@@ -368,18 +368,20 @@ struct tap_output_ops {
     const char *scheme; /* the URL up to its first colon */
 
     /* Checks the address (the URL behind the colon) and keeps what it needs of it and of the
-     * options, whose numbers are set. Does not connect. NULL and a line in `error` when something
-     * is wrong. */
-    struct tap_output *(*create)(const struct tap *tap, const char *address,
-                                 const struct tap_options *options, char *error, size_t error_size);
+     * options, whose numbers are set. `ops` is this table, for outputs of more than one scheme. Does
+     * not connect. NULL and a line in `error` when something is wrong. */
+    struct tap_output *(*create)(const struct tap_output_ops *ops, const struct tap *tap,
+                                 const char *address, const struct tap_options *options,
+                                 char *error, size_t error_size);
 
     /* Connects. May block in tap_wait. False and a line in `error` when it did not work. */
     bool (*open)(struct tap_output *output, struct tap_wait *wait, char *error, size_t error_size);
 
     /* Writes some of the runs; may block in tap_wait until it has written something. Returns the
      * octets taken, -1 when the destination is lost (errno says why), or 0 when tap_wait said that
-     * it is over. An output that gives a message up for good counts it in *failed (0 before the
-     * call), takes it all the same, and then takes no run but the first in that call. */
+     * it is over. An output that gives messages up for good counts them in *failed (0 before the
+     * call) and takes them all the same; where it took several runs, the first ones' lanes are
+     * charged. */
     ssize_t (*write)(struct tap_output *output, const struct tap_run *runs, unsigned count,
                      uint32_t *failed, struct tap_wait *wait);
 

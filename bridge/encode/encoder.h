@@ -35,7 +35,8 @@ struct encoder_ops {
     void (*free)(struct encoder *encoder);
 };
 
-/* The names that `format=` takes, separated by '|'. "dnstap" is no encoder: messages go as they are. */
+/* The names that `format=` takes, separated by '|'. "dnstap" and "frames" are no encoders: messages go as
+ * they are, one by one or a batch at a time. */
 extern const char encoder_formats[];
 
 /* All encoders, ending with NULL. */

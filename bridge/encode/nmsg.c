@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "../nmsg/payload.h"
+#include "../scan/event.h"
 #include "encoder.h"
 
 struct encoder {
     struct nmsg_maker maker;
     struct nmsg_writer *writer;
+    bool events; /* are written; other tools take them for broken */
 };
 
 static const struct option_spec nmsg_options[] = {
@@ -31,6 +33,7 @@ static struct encoder *nmsg_new(const struct options *options, struct error *err
     struct nmsg_writer_config config = {.zlib = options && options_flag(options, "zlib")};
     if (encoder) {
         nmsg_maker_init(&encoder->maker, options);
+        encoder->events = options && options_flag(options, "events");
         encoder->writer = nmsg_writer_new(&config);
         if (encoder->writer)
             return encoder;
@@ -53,6 +56,8 @@ static enum encode_result nmsg_message(struct encoder *encoder, struct frame mes
 {
     struct nmsg_payload payload;
     size_t before = out->len;
+    if (!encoder->events && frame_is_event(message))
+        return ENCODE_FILTERED;
     enum encode_result result = nmsg_make(&encoder->maker, message, &payload);
 
     if (result != ENCODE_OK)

@@ -2,7 +2,7 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|json|nmsg|text|yaml";
+const char encoder_formats[] = "dnstap|frames|json|nmsg|text|yaml";
 
 const struct encoder_ops *const encoders[] = {
     &json_encoder,

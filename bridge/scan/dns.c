@@ -55,8 +55,28 @@ bool dns_labels_next(struct dns_labels *labels, struct octets *label)
     return true;
 }
 
+/* Moves behind a sound name without pointers, which most are. False, and `*at` stays, for any other. */
+static bool pass_plain(const uint8_t *message, uint32_t limit, uint32_t *at)
+{
+    uint32_t here = *at;
+    uint32_t most = limit - here < DNS_NAME_WIRE_MAX ? limit : here + DNS_NAME_WIRE_MAX;
+    while (here < most) {
+        uint32_t len = message[here];
+        here += len + 1;
+        if (len == 0) {
+            *at = here;
+            return true;
+        }
+        if (len & LABEL_KIND)
+            return false;
+    }
+    return false;
+}
+
 bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at)
 {
+    if (*at < limit && pass_plain(message, limit, at))
+        return true;
     struct dns_labels labels =
         dns_labels_of((struct dns_name){.message = message, .at = *at, .limit = limit});
     struct octets label;
@@ -123,8 +143,8 @@ bool dns_name_put(struct dns_name name, struct buffer *out)
 {
     struct dns_labels labels = dns_labels_of(name);
     struct octets label;
-    uint8_t *start = buffer_reserve(out, DNS_NAME_TEXT_MAX);
-    if (!start)
+    uint8_t *start = out->data + out->len;
+    if (out->cap - out->len < DNS_NAME_TEXT_MAX && !(start = buffer_reserve(out, DNS_NAME_TEXT_MAX)))
         return false;
 
     uint8_t *to = start;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "../frame.h"
 #include "octets.h"
 
 /* The fields by their numbers in dnstap.proto. */
@@ -54,5 +55,10 @@ static inline bool event_has(const struct event_view *view, enum event_field fie
 {
     return view->has >> field & 1;
 }
+
+/* Is this message one of the project's events, which a reader of the published schema takes for broken? Asked
+ * of every message on its way to such a reader, so it looks at the tags of the outermost fields alone: three
+ * or four steps. False also for what is no dnstap message at all. */
+bool frame_is_event(struct frame frame);
 
 #endif

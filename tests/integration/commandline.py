@@ -27,7 +27,7 @@ class Mistakes(lab.Case):
         self.refused("--from", "-#lop=3", "--to", out, says=["'lop'", "loop", "max-frame"])
         self.refused("--from", "-#loop=many", "--to", out, says=["loop", "'many'", "whole number"])
         self.refused("--from", "-#loop", "--to", out, says=["loop=..."])
-        self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|json|nmsg|text"])
+        self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|frames|json|nmsg|text|yaml"])
         self.refused("--from", "-", "--to", out + "#ring=9", says=["ring"])
         self.refused("--from", "-", "--to", out + "#ring=64KiB", says=["ring=64KiB", "largest batch"])
         self.refused("--from", "-", "--to", out, "--hop", "", says=["--hop"])
@@ -44,7 +44,7 @@ class Mistakes(lab.Case):
         self.refused("--from", "tcp:127.0.0.1", "--to", out, says=["HOST:PORT"])
         self.refused("--from", "nng+tcp:127.0.0.1:0#listen,dial", "--to", out, says=["exclude"])
         self.refused("--from", source, "--to", "unix:/x#format=text", says=["dnstap only"])
-        self.refused("--from", source, "--to", self.path("x.gz"), says=["x.gz"])
+        self.refused("--from", source, "--to", self.path("x-%Q.gz"), says=["x-%Q.gz", "%Y"])
 
     def test_ports_taken(self):
         with socket.socket() as taken, socket.socket(socket.AF_UNIX) as taken_unix:
@@ -79,7 +79,7 @@ class Help(lab.Case):
         self.assertEqual(sum("dnstap-bridge --from" in line and "Usage" not in line for line in lines), 3)
 
     def test_help_of_each_adapter(self):
-        for scheme in ("file", "unix", "tcp", "nng+tcp", "nng+ipc"):
+        for scheme in ("file", "unix", "tcp", "nng+tcp", "nng+ipc", "http", "https"):
             code, out, _ = lab.run_bridge("--help", scheme)
             self.assertEqual(code, 0)
             self.assertIn(b"ring=", out)
@@ -87,7 +87,7 @@ class Help(lab.Case):
 
     def test_the_adapters_page_is_what_the_help_says(self):
         page = lab.read_file(os.path.join(lab.ROOT, "docs/adapters.md")).decode()
-        for scheme in ("file", "unix", "nng+tcp"):
+        for scheme in ("file", "unix", "nng+tcp", "http"):
             text = lab.run_bridge("--help", scheme)[1].decode().rstrip()
             self.assertIn("".join("    " + line + "\n" if line else "\n" for line in text.split("\n")), page,
                           "run scripts/adapters-page and look at what changed")

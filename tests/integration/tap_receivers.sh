@@ -1,8 +1,11 @@
 #!/bin/sh
-# tap_receivers.sh TAP_SEND FSTRM_CAPTURE DNSTAP: the tap into libfstrm's and the Go receiver, over a
+# tap_receivers.sh TAP_SEND: the tap into libfstrm's and the Go receiver, over a
 # unix socket and TCP, and into a file; each read back by `dnstap -r`.
 set -eu
-send=$1 capture=$2 dnstap=$3
+send=$1 capture=fstrm_capture dnstap=dnstap
+for program in $capture $dnstap; do
+    command -v $program >/dev/null || { echo "SKIPPED: needs $program"; exit 77; }
+done
 count=20000
 dir=$(mktemp -d)
 receiver=

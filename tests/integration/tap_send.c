@@ -1,5 +1,6 @@
-/* tap_send URL COUNT: sends COUNT client responses for example.com through a tap. */
-#include "tap.h"
+/* tap_send URL COUNT [TIMEOUT]: sends COUNT client responses for example.com through a tap, which
+ * then has TIMEOUT ms to close (10000). */
+#include "tap_bus.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -26,11 +27,12 @@ static bool emit(struct tap_lane *lane, long number)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 3 && argc != 4)
         return 2;
     char error[TAP_ERROR_SIZE];
     const struct tap_options options = {.identity = tap_string("ns1.example"),
-                                        .version = tap_string("tap_send")};
+                                        .version = tap_string("tap_send"),
+                                        .outputs = tap_bus_outputs};
     struct tap *tap = tap_open(argv[1], &options, error, sizeof error);
     struct tap_lane *lane = tap ? tap_lane(tap) : NULL;
     if (!lane) {
@@ -41,7 +43,7 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++)
         emit(lane, i);
     struct tap_counters total;
-    tap_close(&tap, 10000, &total);
+    tap_close(&tap, argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 10000, &total);
     printf("accepted %" PRIu64 " dropped %" PRIu64 " written %" PRIu64 " failed %" PRIu64 "\n",
            total.accepted, total.dropped, total.written, total.failed);
     return total.written == (uint64_t)count ? 0 : 1;

@@ -3,6 +3,9 @@
 # answers well, and its tap tells each query and response, whatever becomes of its collector.
 set -eu
 forwarder=$1 tap_count=$2
+for program in knotd kdig dnsperf; do
+    command -v $program >/dev/null || { echo "SKIPPED: needs $program"; exit 77; }
+done
 dir=$(mktemp -d)
 knot= served=
 trap 'kill $served $knot 2>/dev/null || :; wait; rm -rf "$dir"' EXIT

@@ -211,7 +211,7 @@ static void a_long_mistake_leaves_room_for_the_answer(void **state)
         struct error error;
         memset(text, 'x', sizeof text);
         text[sizeof text - 1] = '\0';
-        memcpy(text, kind == 0 ? "x#" : kind == 1 ? "http:" : "file:", kind == 0 ? 2 : 5);
+        memcpy(text, kind == 0 ? "x#" : kind == 1 ? "gone:" : "file:", kind == 0 ? 2 : 5);
         if (kind == 2)
             memcpy(text + sizeof text - 5, "#abc", 5);
         assert_false(endpoint_parse(&e, DIRECTION_SINK, text, &error));

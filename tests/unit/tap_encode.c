@@ -44,7 +44,7 @@ static struct tap_bytes take(struct tap_lane *lane)
     assert_int_equal(run.len, used);
     assert_int_equal(run.len, FRAME_HEADER + load_be32(run.data));
     uint32_t messages;
-    lane_release(lane, run.len, 0, &messages);
+    lane_release(lane, run.len, &(uint32_t){0}, &messages);
     return (struct tap_bytes){run.data + FRAME_HEADER, (uint32_t)(run.len - FRAME_HEADER)};
 }
 

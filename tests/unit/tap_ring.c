@@ -63,7 +63,7 @@ static void one_message_deep(void **state)
             struct tap_run run = lane_run(lane, lane->take, used, 1);
             check(run.data, i, len);
             uint32_t messages;
-            assert_int_equal(lane_release(lane, run.len, 0, &messages), run.len);
+            assert_int_equal(lane_release(lane, run.len, &(uint32_t){0}, &messages), run.len);
         }
         assert_false(emit(lane, 0, len + 1));
         struct tap_counters c = tap_lane_counters(lane);

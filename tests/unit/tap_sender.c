@@ -823,11 +823,13 @@ static struct bus the_bus;
 
 static const struct tap_output_ops bus_ops;
 
-static struct tap_output *bus_create(const struct tap *tap, const char *address,
-                                     const struct tap_options *options, char *error, size_t size)
+static struct tap_output *bus_create(const struct tap_output_ops *ops, const struct tap *tap,
+                                     const char *address, const struct tap_options *options, char *error,
+                                     size_t size)
 {
     (void)tap;
     (void)options;
+    assert_ptr_equal(ops, &bus_ops);
     if (strcmp(address, "//topic") != 0) {
         snprintf(error, size, "no such topic");
         return NULL;

@@ -1,0 +1,175 @@
+#include "file_target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "log.h"
+
+bool file_target_init(struct file_target *t, const struct place *place,
+                      const struct file_kind *kind, struct error *error)
+{
+    const char *pattern = place->address;
+    struct stat st;
+    bool rotates = options_number(place->options, "rotate-size") > 0 ||
+                   options_number(place->options, "rotate-every") > 0;
+    bool regular = !file_is_standard(pattern) && (stat(pattern, &st) < 0 || S_ISREG(st.st_mode));
+    *t = (struct file_target){
+        .url = place->url,
+        .pattern = pattern,
+        .regular = regular,
+        .direct = !regular || (!rotates && kind->packing == PACKING_NONE),
+        .numbered = regular && (rotates || file_name_timed(pattern)),
+        .framed = kind->framed,
+    };
+    if (!regular && rotates)
+        return error_set(error, "is no regular file, which cannot be rotated");
+    return !regular || file_name_check(pattern, error);
+}
+
+void file_target_free(struct file_target *t)
+{
+    free(t->name);
+    free(t->stem);
+}
+
+/* A stalled reader must not hold our thread beyond `interrupt`, so a pipe or terminal is opened
+ * anew, not blocking: the flag is then ours alone and not shared with whoever else holds it. */
+static int open_standard_output(void)
+{
+    int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_APPEND);
+    return fd >= 0 ? fd : dup(STDOUT_FILENO);
+}
+
+static int open_special(const char *path, struct error *error)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENXIO)
+        error_set(error, "is a pipe that nobody reads; start its reader first");
+    else if (fd < 0)
+        error_set(error, "cannot write it: %s", strerror(errno));
+    return fd;
+}
+
+/* The lock tells others that somebody writes here. It goes with the process, however that ends. */
+static int open_locked(const char *path, int flags, struct error *error)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+    if (fd < 0) {
+        error_set(error, "cannot write %s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        error_set(error, "another process writes %s", path);
+    else if (fstat(fd, &st) == 0 && st.st_size > 0)
+        error_set(error, "exists and is not empty; remove it or name another file");
+    else
+        return fd;
+    close(fd);
+    return -1;
+}
+
+const char *file_target_path(const struct file_target *t, char room[FILE_PATH_MAX])
+{
+    if (!t->regular || !t->name)
+        return NULL;
+    snprintf(room, FILE_PATH_MAX, "%s%s", t->name, t->direct ? "" : FILE_PART);
+    return room;
+}
+
+/* Exchanges a string for a copy of another. False: out of memory. */
+static bool set_text(char **text, const char *value)
+{
+    free(*text);
+    *text = strdup(value);
+    return *text != NULL;
+}
+
+/* The name that the clock gives now, with a number where there are others. False with errno. */
+static bool choose_name(struct file_target *t)
+{
+    char stem[FILE_NAME_MAX], chosen[FILE_NAME_MAX];
+    struct timespec now; /* time() may still be in the second before */
+    clock_gettime(CLOCK_REALTIME, &now);
+    errno = ENAMETOOLONG;
+    if (!file_name_at(t->pattern, now.tv_sec, stem))
+        return false;
+    if (!t->stem || strcmp(t->stem, stem) != 0)
+        t->number = 0;
+    if (t->numbered && !file_name_free(stem, &t->number, chosen))
+        return false;
+    return set_text(&t->stem, stem) && set_text(&t->name, t->numbered ? chosen : stem);
+}
+
+/* Opens the file whose name the clock gives now. An existing one is somebody's data and never
+ * overwritten. */
+static int open_next(struct file_target *t, struct error *error)
+{
+    char room[FILE_PATH_MAX];
+    struct stat st;
+    if (!choose_name(t)) {
+        error_set(error, "cannot name its file: %s", strerror(errno));
+        return -1;
+    }
+    if (!t->direct && !t->numbered && stat(t->name, &st) == 0 && st.st_size > 0) {
+        error_set(error, "exists and is not empty; remove it or name another file");
+        return -1;
+    }
+    return open_locked(file_target_path(t, room), t->direct ? 0 : O_EXCL, error);
+}
+
+int file_target_open(struct file_target *t, struct error *error)
+{
+    error->text[0] = '\0';
+    if (t->regular)
+        return open_next(t, error);
+    if (!file_is_standard(t->pattern))
+        return open_special(t->pattern, error);
+    int fd = open_standard_output();
+    if (fd < 0)
+        error_set(error, "cannot write it: %s", strerror(errno));
+    if (fd >= 0 && t->framed && isatty(fd)) {
+        error_set(error, "is a terminal; add #format=text, or redirect it");
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+void file_target_keep(struct file_target *t, bool sync)
+{
+    char room[FILE_PATH_MAX], given[FILE_NAME_MAX];
+    const char *path = file_target_path(t, room);
+    if (path && !t->direct && !file_name_give(path, t->name, given))
+        log_line(LOG_ERROR, "sink %s: cannot rename %s: %s; it is whole as it is", t->url, path,
+                 strerror(errno));
+    if (path && sync)
+        sync_folder(path);
+}
+
+bool file_target_drop(struct file_target *t)
+{
+    char room[FILE_PATH_MAX];
+    const char *path = file_target_path(t, room);
+    return path && unlink(path) == 0;
+}

@@ -1,0 +1,239 @@
+/* Apache Kafka, by librdkafka: kafka://BROKER[,BROKER]/TOPIC. */
+#include "kafka.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "secret.h"
+
+/* librdkafka's levels are those of syslog.h, whose names log.h has for its own. */
+enum { KAFKA_SAYS_ERROR = 3, KAFKA_SAYS_WARNING = 4 };
+
+#define PROPERTY                                                                                       \
+    {                                                                                                  \
+        .name = "PROPERTY", .type = OPTION_STRING, .repeats = true, .any_name = true,                  \
+        .meaning = "every property of librdkafka by its own name; secrets as file:PATH or env:NAME"    \
+    }
+
+static const char *const schemes[] = {"kafka", NULL};
+
+static const struct option_spec source_options[] = {
+    {.name = "group", .type = OPTION_STRING, .fallback = "dnstap-bridge",
+     .meaning = "the consumer group: its members share the partitions"},
+    {.name = "from", .type = OPTION_CHOICE, .choices = "stored|earliest|latest", .fallback = "stored",
+     .meaning = "where to begin: where the group left off (or else the earliest), or anew"},
+    {.name = "until", .type = OPTION_CHOICE, .choices = "end",
+     .meaning = "stop at what was the end when we came (unset: never)"},
+    {.name = "on-failure", .type = OPTION_CHOICE, .choices = "hold|skip", .fallback = "hold",
+     .meaning = "a message that a sink failed or dropped: hold the offsets, so that a restart repeats it, or go on"},
+    {.name = "dead-letter", .type = OPTION_STRING,
+     .meaning = "the topic for records that do not decode (unset: they are counted only)"},
+    PROPERTY,
+    {0},
+};
+
+static const struct option_spec sink_options[] = {
+    {.name = "key", .type = OPTION_CHOICE, .choices = "none|identity|client|qname", .fallback = "none",
+     .meaning = "what records are keyed by: messages with one key stay in one partition"},
+    {.name = "partition", .type = OPTION_STRING,
+     .meaning = "a number, or any: by key, or spread (default: any; with format=frames 0, which keeps all in order)"},
+    {.name = "schema-registry", .type = OPTION_STRING,
+     .meaning = "URL of a schema registry: register dnstap.proto, and frame records as its clients expect"},
+    {.name = "registry-auth", .type = OPTION_STRING, .secret = true,
+     .meaning = "USER:PASSWORD for it: file:PATH, env:NAME, or itself"},
+    PROPERTY,
+    {0},
+};
+
+const struct adapter kafka_adapter = {
+    .schemes = schemes,
+    .address = "//BROKER[,BROKER]/TOPIC",
+    .source_summary = "consumes as a member of a group; offsets move when every sink has settled the messages",
+    .sink_summary = "produces, and waits for the brokers' acknowledgements",
+    .source = &kafka_source_ops,
+    .sink = &kafka_sink_ops,
+    .source_options = source_options,
+    .sink_options = sink_options,
+};
+
+const char *kafka_topic(const struct place *place, struct error *error)
+{
+    const char *slash = strncmp(place->address, "//", 2) == 0 ? strchr(place->address + 2, '/') : NULL;
+    if (!slash || slash == place->address + 2) {
+        error_set(error, "names no broker and topic: kafka://BROKER[,BROKER]/TOPIC");
+        return NULL;
+    }
+    const char *topic = slash + 1;
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strlen(topic);
+    if (len > 0 && len <= KAFKA_TOPIC_MAX && strspn(topic, legal) == len)
+        return topic;
+    error_set(error, "'%.260s' is no topic: 1 to %d of a-z A-Z 0-9 . _ -", topic, KAFKA_TOPIC_MAX);
+    return NULL;
+}
+
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
+{
+    char why[KAFKA_REASON];
+    return rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK ||
+           error_set(error, "%s", why);
+}
+
+static bool set_brokers(rd_kafka_conf_t *conf, const struct place *place, struct error *error)
+{
+    char *brokers = strdup(place->address + 2);
+    if (!brokers)
+        return error_set(error, "out of memory");
+    *strchr(brokers, '/') = '\0';
+    bool ok = set(conf, "bootstrap.servers", brokers, error);
+    free(brokers);
+    return ok;
+}
+
+static bool is_fixed(const struct kafka_property *ours, const char *name)
+{
+    for (; ours->name; ours++) {
+        if (ours->fixed && strcmp(ours->name, name) == 0)
+            return true;
+    }
+    return strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0 ||
+           strcmp(name, "group.id") == 0;
+}
+
+/* NAME=VALUE, as the options keep it. */
+static bool set_theirs(rd_kafka_conf_t *conf, const struct kafka_property *ours, char *line,
+                       struct error *error)
+{
+    static const struct option_spec property = PROPERTY;
+    char *value = strchr(line, '=');
+    *value++ = '\0';
+    if (is_fixed(ours, line))
+        return error_set(error, "'%s' is set by the bridge itself", line);
+    if (!option_is_secret(&property, line))
+        return set(conf, line, value, error);
+    char *secret = secret_read(value, error);
+    char why[KAFKA_REASON];
+    /* librdkafka's words would show the value */
+    bool ok = secret && (rd_kafka_conf_set(conf, line, secret, why, sizeof why) == RD_KAFKA_CONF_OK ||
+                         error_set(error, "'%s' is refused by librdkafka", line));
+    secret_free(secret);
+    return ok;
+}
+
+static bool set_all_theirs(rd_kafka_conf_t *conf, const struct place *place,
+                           const struct kafka_property *ours, struct error *error)
+{
+    const char *text = options_string(place->options, "PROPERTY");
+    char *copy = strdup(text ? text : "");
+    if (!copy)
+        return error_set(error, "out of memory");
+    size_t len = strlen(copy);
+    bool ok = true;
+    char *rest = copy;
+    for (char *line; ok && (line = strsep(&rest, "\n"));) {
+        if (*line)
+            ok = set_theirs(conf, ours, line, error);
+    }
+    explicit_bzero(copy, len);
+    free(copy);
+    return ok;
+}
+
+rd_kafka_conf_t *kafka_conf(const struct place *place, const struct kafka_property *ours,
+                            struct error *error)
+{
+    if (!kafka_topic(place, error))
+        return NULL;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    bool ok = set(conf, "client.id", "dnstap-bridge", error) && set_brokers(conf, place, error);
+    for (const struct kafka_property *p = ours; ok && p->name; p++)
+        ok = set(conf, p->name, p->value, error);
+    if (ok && set_all_theirs(conf, place, ours, error))
+        return conf;
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}
+
+bool kafka_check(const struct place *place, const struct kafka_property *ours, struct error *error)
+{
+    rd_kafka_conf_t *conf = kafka_conf(place, ours, error);
+    if (conf)
+        rd_kafka_conf_destroy(conf);
+    return conf != NULL;
+}
+
+uint64_t kafka_number(const struct options *options, const struct kafka_property *ours, const char *name)
+{
+    size_t len = strlen(name);
+    const char *line = options_string(options, "PROPERTY");
+    const char *found = NULL;
+    for (; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, len) == 0 && line[len] == '=')
+            found = line + len + 1;
+    }
+    for (; !found && ours->name; ours++) {
+        if (strcmp(ours->name, name) == 0)
+            found = ours->value;
+    }
+    return found ? strtoull(found, NULL, 10) : 0;
+}
+
+static const char *url_of(const rd_kafka_t *rk)
+{
+    return *(const char *const *)rd_kafka_opaque(rk);
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    static struct log_limit limit;
+    enum log_level ours = level <= KAFKA_SAYS_ERROR ? LOG_ERROR : LOG_WARN;
+    if (level > KAFKA_SAYS_WARNING)
+        log_line(LOG_INFO, "%s: librdkafka: %s: %s", url_of(rk), facility, text); /* they asked for debug= */
+    else
+        log_limited(&limit, ours, "%s: librdkafka: %s: %s", url_of(rk), facility, text);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    static struct log_limit limit;
+    (void)opaque;
+    log_limited(&limit, LOG_WARN, "%s: %s: %s", url_of(rk), rd_kafka_err2str((rd_kafka_resp_err_t)code),
+                reason);
+}
+
+void kafka_listen(rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+}
+
+int kafka_event_new(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void kafka_watch(rd_kafka_queue_t *queue, int event)
+{
+    static const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(queue, event, &one, sizeof one);
+}
+
+void kafka_signal(int event)
+{
+    const uint64_t one = 1;
+    while (write(event, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+void kafka_quiet(int event)
+{
+    uint64_t count;
+    while (read(event, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}

@@ -1,0 +1,506 @@
+/* Consumes a topic as a member of a group. Offsets move only when every route has settled the messages
+ * (kafka_offsets.h), so a crash repeats what was in flight and loses nothing. Where a ring is full the
+ * partitions are paused, and the group hears from us all the while. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus.h"
+#include "kafka.h"
+#include "kafka_offsets.h"
+#include "kafka_record.h"
+#include "log.h"
+#include "scan/dnstap.h"
+#include "waker.h"
+
+enum {
+    PAUSE_LOOK_MS = 20,         /* how often a full ring is looked at */
+    GROUP_LOOK_MS = 60000,      /* an idle member must be heard of well within max.poll.interval.ms */
+    SETTLE_MS = 10000,          /* how long a partition that is taken away waits for its messages */
+    WATERMARK_MS = 10000,
+    DEAD_LETTER_MS = 1000,
+};
+
+static const struct kafka_property defaults[] = {
+    {"enable.auto.offset.store", "false", true},
+    {"enable.partition.eof", "true", true},
+    {"enable.auto.commit", "true", false},
+    {"auto.commit.interval.ms", "250", false},
+    {"auto.offset.reset", "earliest", false},
+    {"queued.max.messages.kbytes", "16384", false},
+    {"fetch.max.bytes", "16777216", false},
+    {NULL, NULL, false},
+};
+
+static const struct kafka_property dead_letter_defaults[] = {
+    {"enable.idempotence", "true", false}, {"acks", "all", false}, {NULL, NULL, false}};
+
+struct partition { /* with until=end, or the first time that it is ours */
+    int32_t number;
+    int64_t end;
+    bool done;
+};
+
+struct source {
+    const char *url; /* first: what kafka_listen needs */
+    const struct place *place;
+    const char *topic;
+    uint32_t frame_max;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    int event;
+    struct waker waker;
+    struct offsets *offsets;
+    struct intake *intake; /* while it runs */
+    struct envelope envelope;
+
+    bool finite;
+    bool assigned;
+    struct partition *partitions;
+    unsigned partition_count;
+
+    rd_kafka_t *letters; /* the producer for the dead-letter topic, once there was one */
+    rd_kafka_resp_err_t letter_result;
+};
+
+/* --- rebalancing --- */
+
+static struct partition *partition_of(struct source *s, int32_t number)
+{
+    for (unsigned i = 0; i < s->partition_count; i++) {
+        if (s->partitions[i].number == number)
+            return &s->partitions[i];
+    }
+    struct partition *grown = realloc(s->partitions, (s->partition_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    s->partitions = grown;
+    grown[s->partition_count] = (struct partition){.number = number, .end = -1};
+    return &grown[s->partition_count++];
+}
+
+/* Where this run begins in a partition that it gets for the first time, and with until=end, ends. */
+static void begin_partition(struct source *s, rd_kafka_topic_partition_t *p)
+{
+    unsigned before = s->partition_count;
+    struct partition *partition = partition_of(s, p->partition);
+    if (!partition) {
+        log_line(LOG_ERROR, "source %s: out of memory for partition %d", s->url, p->partition);
+        return;
+    }
+    if (s->partition_count > before && options_is(s->place->options, "from", "earliest"))
+        p->offset = RD_KAFKA_OFFSET_BEGINNING;
+    if (s->partition_count > before && options_is(s->place->options, "from", "latest"))
+        p->offset = RD_KAFKA_OFFSET_END;
+    if (!s->finite || partition->end >= 0)
+        return;
+    int64_t low;
+    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(s->rk, s->topic, p->partition, &low,
+                                                               &partition->end, WATERMARK_MS);
+    if (err)
+        log_line(LOG_ERROR, "source %s: cannot learn the end of partition %d: %s; its end is where it is reached",
+                 s->url, p->partition, rd_kafka_err2str(err));
+    if (err)
+        partition->end = 0;
+}
+
+static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        begin_partition(s, &list->elems[i]);
+    s->assigned = true;
+    if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
+        rd_kafka_error_destroy(rd_kafka_incremental_assign(s->rk, list));
+    else
+        rd_kafka_assign(s->rk, list);
+    log_line(LOG_INFO, "source %s: %d partitions are ours to read", s->url, list->cnt);
+}
+
+/* What was taken from the partitions is settled and committed before somebody else goes on there. */
+static void give_back(struct source *s, rd_kafka_topic_partition_list_t *list)
+{
+    if (s->intake) {
+        intake_flush(s->intake);
+        offsets_settle_rest(s->offsets);
+        if (!offsets_wait(s->offsets, SETTLE_MS))
+            log_line(LOG_WARN,
+                     "source %s: partitions were taken away while messages of them were not settled: they come again to their next reader",
+                     s->url);
+    }
+    rd_kafka_commit(s->rk, NULL, 0); /* with nothing stored there is nothing to commit */
+    if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
+        rd_kafka_error_destroy(rd_kafka_incremental_unassign(s->rk, list));
+    else
+        rd_kafka_assign(s->rk, NULL);
+}
+
+/* In rd_kafka_consumer_poll or _close, so on the thread that runs or frees the source. */
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
+                         void *opaque)
+{
+    struct source *s = opaque;
+    (void)rk;
+    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        assign(s, list);
+    else
+        give_back(s, list);
+}
+
+/* --- the dead-letter topic --- */
+
+static void on_letter(rd_kafka_t *rk, const rd_kafka_message_t *record, void *opaque)
+{
+    (void)rk;
+    ((struct source *)opaque)->letter_result = record->err;
+}
+
+static bool start_letters(struct source *s, struct error *error)
+{
+    char why[KAFKA_REASON];
+    rd_kafka_conf_t *conf = kafka_conf(s->place, dead_letter_defaults, error);
+    if (!conf)
+        return false;
+    kafka_listen(conf);
+    rd_kafka_conf_set_opaque(conf, s);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_letter);
+    s->letters = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (s->letters)
+        return true;
+    rd_kafka_conf_destroy(conf);
+    return error_set(error, "%s", why);
+}
+
+static bool post_letter(struct source *s, const char *topic, const rd_kafka_message_t *record,
+                        const char *reason, struct error *error)
+{
+    if (!s->letters && !start_letters(s, error))
+        return false;
+    char origin[KAFKA_TOPIC_MAX + 64];
+    snprintf(origin, sizeof origin, "%s/%d/%lld", s->topic, record->partition, (long long)record->offset);
+    s->letter_result = RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    rd_kafka_resp_err_t err = rd_kafka_producev(
+        s->letters, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_VALUE(record->payload, record->len), RD_KAFKA_V_KEY(record->key, record->key_len),
+        RD_KAFKA_V_HEADER("reason", reason, -1), RD_KAFKA_V_HEADER("origin", origin, -1), RD_KAFKA_V_END);
+    while (!err && s->letter_result == RD_KAFKA_RESP_ERR__IN_PROGRESS) {
+        rd_kafka_poll(s->letters, PAUSE_LOOK_MS);
+        if (waker_woken(&s->waker))
+            rd_kafka_flush(s->letters, DEAD_LETTER_MS);
+        if (waker_woken(&s->waker) && s->letter_result == RD_KAFKA_RESP_ERR__IN_PROGRESS)
+            err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    }
+    if (!err)
+        err = s->letter_result;
+    return !err || error_set(error, "%s", rd_kafka_err2str(err));
+}
+
+/* --- taking records --- */
+
+static void refuse(struct source *s, const rd_kafka_message_t *record, uint32_t messages,
+                   const char *reason)
+{
+    static struct log_limit limit;
+    const char *topic = options_string(s->place->options, "dead-letter");
+    struct error error;
+    intake_refuse(s->intake, messages > 0 ? messages : 1);
+    log_limited(&limit, LOG_WARN, "source %s: the record at offset %lld of partition %d is refused: %s",
+                s->url, (long long)record->offset, record->partition, reason);
+    if (topic && !post_letter(s, topic, record, reason, &error)) {
+        log_limited(&limit, LOG_ERROR,
+                    "source %s: dead-letter topic %s does not take it: %s; the offsets stay before it",
+                    s->url, topic, error.text);
+        offsets_spoil(s->offsets);
+    }
+}
+
+static void note(struct source *s, const rd_kafka_message_t *record)
+{
+    offsets_note(s->offsets, record->partition, record->offset + 1);
+}
+
+/* A batch of its own, for what is too large to build on or comes as one. */
+static void offer_apart(struct source *s, const rd_kafka_message_t *record, struct batch *batch)
+{
+    intake_flush(s->intake);
+    note(s, record);
+    batch->pledge = offsets_pledge(s->offsets);
+    intake_offer(s->intake, batch);
+}
+
+static void take_frames(struct source *s, const rd_kafka_message_t *record, const void *header, size_t len)
+{
+    struct bus_message bus = {.frames = record->payload, .frames_len = (uint32_t)record->len};
+    struct error error;
+    uint32_t count = 0;
+    if (!envelope_read(&s->envelope, header, len)) {
+        refuse(s, record, 1, "its envelope cannot be read");
+        note(s, record);
+        return;
+    }
+    upstream_note(intake_upstream(s->intake), &s->envelope);
+    bool ok = record->len <= BATCH_LIMIT + s->frame_max ||
+              error_set(&error, "its %zu octets are more than a batch may have", record->len);
+    ok = ok && bus_check_frames(&bus, s->frame_max, &count, &error);
+    if (ok && count != s->envelope.count)
+        ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count, count);
+    struct batch *batch = ok && count > 0 ? batch_alloc((uint32_t)(record->len + len)) : NULL;
+    if (batch) {
+        uint8_t *memory = (uint8_t *)(batch + 1);
+        memcpy(memory, record->payload, record->len);
+        memcpy(memory + record->len, header, len);
+        batch->len = (uint32_t)record->len;
+        batch->count = count;
+        batch->envelope = memory + record->len;
+        batch->envelope_len = (uint32_t)len;
+        offer_apart(s, record, batch);
+        return;
+    }
+    if (!ok || count > 0)
+        refuse(s, record, s->envelope.count, ok ? "out of memory" : error.text);
+    note(s, record);
+}
+
+static void append(struct source *s, const rd_kafka_message_t *record, struct frame message)
+{
+    size_t have, want = FRAME_HEADER + message.len;
+    if (want > BATCH_LIMIT) {
+        struct batch *batch = batch_alloc((uint32_t)want);
+        if (batch) {
+            store_be32((uint8_t *)(batch + 1), message.len);
+            memcpy((uint8_t *)(batch + 1) + FRAME_HEADER, message.data, message.len);
+            batch->count = 1;
+            offer_apart(s, record, batch);
+            return;
+        }
+    } else {
+        if (intake_left(s->intake) < want)
+            intake_flush(s->intake);
+        uint8_t *space = intake_space(s->intake, want, &have);
+        if (space) {
+            store_be32(space, message.len);
+            memcpy(space + FRAME_HEADER, message.data, message.len);
+            intake_commit(s->intake, want, 1);
+            note(s, record);
+            return;
+        }
+    }
+    refuse(s, record, 1, "out of memory");
+    offsets_spoil(s->offsets);
+    note(s, record);
+}
+
+static void take_message(struct source *s, const rd_kafka_message_t *record)
+{
+    struct frame message = {.data = record->payload, .len = (uint32_t)record->len};
+    struct dnstap_view view;
+    const char *reason = NULL;
+    if (!record->payload || record->len == 0)
+        reason = "it has no value";
+    else if (!record_unframe(&message))
+        reason = "its schema registry framing is torn";
+    else if (message.len > s->frame_max)
+        reason = "it is longer than max-frame";
+    else if (message.len == 0 || !dnstap_scan(message, &view))
+        reason = "it is no dnstap message";
+    if (!reason) {
+        append(s, record, message);
+        return;
+    }
+    refuse(s, record, 1, reason);
+    note(s, record);
+}
+
+static void take_record(struct source *s, const rd_kafka_message_t *record)
+{
+    rd_kafka_headers_t *headers;
+    const void *envelope;
+    size_t len;
+    if (rd_kafka_message_headers(record, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        rd_kafka_header_get_last(headers, KAFKA_ENVELOPE_HEADER, &envelope, &len) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR &&
+        envelope)
+        take_frames(s, record, envelope, len);
+    else
+        take_message(s, record);
+}
+
+static void take_event(struct source *s, const rd_kafka_message_t *event)
+{
+    static struct log_limit limit;
+    if (event->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        log_limited(&limit, LOG_WARN, "source %s: %s", s->url, rd_kafka_message_errstr(event));
+        return;
+    }
+    struct partition *partition = partition_of(s, event->partition);
+    if (partition && event->offset >= partition->end)
+        partition->done = true;
+}
+
+/* With until=end: is every partition that is ours read to its end? */
+static bool finished(const struct source *s)
+{
+    if (!s->finite || !s->assigned)
+        return false;
+    for (unsigned i = 0; i < s->partition_count; i++) {
+        if (!s->partitions[i].done)
+            return false;
+    }
+    return true;
+}
+
+/* What came is handed on, if anything did. False: nothing was there. */
+static bool take_next(struct source *s, int timeout_ms)
+{
+    rd_kafka_message_t *record = rd_kafka_consumer_poll(s->rk, timeout_ms);
+    if (!record)
+        return false;
+    if (record->err)
+        take_event(s, record);
+    else
+        take_record(s, record);
+    rd_kafka_message_destroy(record);
+    return true;
+}
+
+/* Full rings pause the partitions, so that the group goes on hearing from us while we wait. */
+static void wait_for_room(struct source *s, size_t len)
+{
+    rd_kafka_topic_partition_list_t *ours = NULL;
+    if (!intake_would_wait(s->intake, len) || rd_kafka_assignment(s->rk, &ours) != 0)
+        return;
+    intake_flush(s->intake);
+    rd_kafka_pause_partitions(s->rk, ours);
+    while (intake_would_wait(s->intake, len) && !waker_woken(&s->waker))
+        take_next(s, PAUSE_LOOK_MS); /* only events come now */
+    rd_kafka_resume_partitions(s->rk, ours);
+    rd_kafka_topic_partition_list_destroy(ours);
+}
+
+/* Nothing is there: hands on what was gathered, and sleeps until librdkafka has something. */
+static void rest(struct source *s)
+{
+    intake_flush(s->intake);
+    offsets_settle_rest(s->offsets);
+    waker_wait(&s->waker, s->event, POLLIN, GROUP_LOOK_MS);
+    kafka_quiet(s->event);
+}
+
+static void kafka_source_run(struct source *s, struct intake *intake)
+{
+    size_t batch_max = 2 * BATCH_LIMIT + s->frame_max;
+    s->intake = intake;
+    intake_on_seal(intake, offsets_pledge, s->offsets);
+    while (!waker_woken(&s->waker) && !finished(s)) {
+        wait_for_room(s, batch_max);
+        if (!take_next(s, 0) && !finished(s))
+            rest(s);
+    }
+    intake_flush(intake);
+    offsets_settle_rest(s->offsets);
+    s->intake = NULL;
+}
+
+static void kafka_source_stop(struct source *s)
+{
+    waker_wake(&s->waker);
+}
+
+static void kafka_source_free(struct source *s)
+{
+    if (s->rk)
+        rd_kafka_consumer_close(s->rk); /* commits what is stored */
+    if (s->offsets)
+        offsets_close(s->offsets);
+    if (s->queue)
+        rd_kafka_queue_destroy(s->queue);
+    if (s->rk)
+        rd_kafka_destroy(s->rk);
+    if (s->letters)
+        rd_kafka_destroy(s->letters);
+    if (s->event >= 0)
+        close(s->event);
+    waker_close(&s->waker);
+    free(s->partitions);
+    free(s);
+}
+
+static bool subscribe(struct source *s, struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, s->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t err = rd_kafka_subscribe(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return !err || error_set(error, "cannot subscribe: %s", rd_kafka_err2str(err));
+}
+
+static bool start_consumer(struct source *s, struct error *error)
+{
+    char why[KAFKA_REASON];
+    rd_kafka_conf_t *conf = kafka_conf(s->place, defaults, error);
+    if (!conf)
+        return false;
+    kafka_listen(conf);
+    rd_kafka_conf_set_opaque(conf, s);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    bool ok = rd_kafka_conf_set(conf, "group.id", options_string(s->place->options, "group"), why,
+                                sizeof why) == RD_KAFKA_CONF_OK;
+    if (ok)
+        s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (!s->rk) {
+        rd_kafka_conf_destroy(conf);
+        return error_set(error, "%s", why);
+    }
+    rd_kafka_poll_set_consumer(s->rk);
+    s->queue = rd_kafka_queue_get_consumer(s->rk);
+    kafka_watch(s->queue, s->event);
+    s->offsets = offsets_new(s->rk, s->url, s->topic, options_is(s->place->options, "on-failure", "hold"));
+    return s->offsets ? subscribe(s, error) : error_set(error, "out of memory");
+}
+
+static struct source *kafka_source_open(const struct place *place, struct error *error)
+{
+    struct source *s = calloc(1, sizeof *s);
+    if (!s) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    *s = (struct source){
+        .url = place->url,
+        .place = place,
+        .topic = kafka_topic(place, error),
+        .frame_max = (uint32_t)options_number(place->options, "max-frame"),
+        .finite = options_is(place->options, "until", "end"),
+        .event = kafka_event_new(),
+        .waker.fd = -1,
+    };
+    if (s->event < 0 || !waker_init(&s->waker))
+        error_set(error, "no descriptor left: %s", strerror(errno));
+    else if (s->topic && start_consumer(s, error))
+        return s;
+    kafka_source_free(s);
+    return NULL;
+}
+
+static bool kafka_source_check(const struct place *place, struct error *error)
+{
+    return kafka_check(place, defaults, error);
+}
+
+/* librdkafka holds what waits to be read, a fetch under way, and both once more unpacked. */
+static uint64_t kafka_source_memory(const struct options *options)
+{
+    return 2 * (kafka_number(options, defaults, "queued.max.messages.kbytes") * 1024 +
+                kafka_number(options, defaults, "fetch.max.bytes"));
+}
+
+const struct source_ops kafka_source_ops = {
+    .upstream_keeps = true,
+    .open = kafka_source_open,
+    .check = kafka_source_check,
+    .run = kafka_source_run,
+    .stop = kafka_source_stop,
+    .free = kafka_source_free,
+    .memory = kafka_source_memory,
+};
