@@ -14,17 +14,6 @@ bool nmsg_datagram_read(struct octets datagram, struct nmsg_datagram *into)
            into->flags <= (NMSG_FLAG_ZLIB | NMSG_FLAG_FRAGMENT);
 }
 
-static struct octets take_octets(struct reader *r)
-{
-    uint64_t len = protobuf_varint(r);
-    const uint8_t *data = NULL;
-    if (len > reader_left(r))
-        r->bad = true;
-    else
-        data = reader_take(r, (size_t)len);
-    return (struct octets){data, data ? (uint32_t)len : 0};
-}
-
 static uint32_t tag_of(unsigned field, enum protobuf_wire wire)
 {
     return field << 3 | (uint32_t)wire;
@@ -40,7 +29,7 @@ bool nmsg_fragment_read(struct octets body, struct nmsg_fragment *into)
         uint32_t *numbers[] = {NULL, &into->id, &into->current, &into->last, NULL, &into->crc};
         unsigned field = tag >> 3;
         if (tag == tag_of(4, PROTOBUF_OCTETS)) {
-            into->piece = take_octets(&r);
+            into->piece = protobuf_octets(&r);
         } else if (field < 6 && numbers[field] && (tag & 7) == PROTOBUF_VARINT) {
             *numbers[field] = (uint32_t)protobuf_varint(&r);
         } else {
@@ -87,7 +76,7 @@ static bool read_payload(struct octets octets, struct nmsg_payload *p)
         } else if (tag == tag_of(4, PROTOBUF_FIXED32)) {
             p->nanosecond = protobuf_fixed32(&r);
         } else if (tag == tag_of(5, PROTOBUF_OCTETS)) {
-            p->octets = take_octets(&r);
+            p->octets = protobuf_octets(&r);
         } else if (field < 10 && numbers[field] && (tag & 7) == PROTOBUF_VARINT) {
             *numbers[field] = (uint32_t)protobuf_varint(&r);
         } else {
@@ -103,7 +92,7 @@ static bool read_field(struct reader *r, uint32_t tag, struct nmsg_container *c)
 {
     struct nmsg_payload payload;
     if (tag == tag_of(1, PROTOBUF_OCTETS)) {
-        struct octets octets = take_octets(r);
+        struct octets octets = protobuf_octets(r);
         c->count++;
         return !r->bad && read_payload(octets, &payload);
     }
@@ -156,7 +145,7 @@ static bool next_crc(const struct nmsg_container *c, struct nmsg_cursor *cursor,
             return false;
         }
         if (tag == tag_of(2, PROTOBUF_OCTETS)) {
-            struct octets packed = take_octets(&r);
+            struct octets packed = protobuf_octets(&r);
             cursor->packed_at = packed.data;
             cursor->packed_end = packed.len > 0 ? packed.data + packed.len : packed.data;
         } else if (tag == tag_of(2, PROTOBUF_VARINT)) {
@@ -191,7 +180,7 @@ enum nmsg_next nmsg_payload_next(const struct nmsg_container *c, struct nmsg_cur
     }
     if (tag == 0)
         return NMSG_END;
-    struct octets octets = take_octets(&r);
+    struct octets octets = protobuf_octets(&r);
     cursor->payload_at = r.at;
     if (r.bad || !read_payload(octets, payload))
         return NMSG_END;

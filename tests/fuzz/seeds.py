@@ -8,6 +8,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "..", "data")
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+import nmsg  # noqa: E402
 import text  # noqa: E402
 
 EACH = 60  # of every corpus
@@ -19,14 +20,6 @@ def put(folder, target, seeds):
     for i, seed in enumerate(seeds):
         with open(os.path.join(path, f"seed-{i}"), "wb") as f:
             f.write(seed)
-
-
-def containers(octets):
-    at = 0
-    while at < len(octets):
-        end = at + 10 + int.from_bytes(octets[at + 6:at + 10], "big")
-        yield octets[at:end]
-        at = end
 
 
 folder = sys.argv[1]
@@ -47,4 +40,4 @@ put(folder, "bus", [b"dnstap/raw\0\0\0\0\0" + text.stream_of([])[:0], b"dnstap/r
 put(folder, "endpoint", [b"x.json#format=json,raw", b"tcp:[::1]:1#when-full=drop", b"nng+tcp:a:1#socket=pub,buffer=3",
                          b"-#format=text", b"unix:/x#ring=1MiB", b"x#loop=3,rate=10/s", b"nmsg+udp:h:1#mtu=512,zlib"])
 put(folder, "nmsg", [c for path in glob.glob(os.path.join(DATA, "vectors", "*.nmsg"))
-                     for c in containers(open(path, "rb").read())])
+                     for c in nmsg.containers(open(path, "rb").read())])

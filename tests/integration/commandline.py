@@ -29,6 +29,7 @@ class Mistakes(lab.Case):
         self.refused("--from", "-#loop", "--to", out, says=["loop=..."])
         self.refused("--from", "-", "--to", out + "#format=xml", says=["'xml'", "dnstap|frames|json|nmsg|text|yaml"])
         self.refused("--from", "-", "--to", out + "#ring=9", says=["ring"])
+        self.refused("--from", "-", "--to", "kafka://127.0.0.1:9/t#sasl\nkerberos=x", says=["line end"])
         self.refused("--from", "-", "--to", out + "#ring=64KiB", says=["ring=64KiB", "largest batch"])
         self.refused("--from", "-", "--to", out, "--hop", "", says=["--hop"])
         self.refused("--from", "-", "--to", out, "--drain-timeout", "soon", says=["'soon'", "5s"])
