@@ -2,11 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "config_file.h"
 #include "encode/encoder.h"
-
-enum { DRAIN_DEFAULT_MS = 5000 };
 
 /* The program's own options: parsing and help come from here. */
 struct cli_option {
@@ -14,65 +12,29 @@ struct cli_option {
     const char *argument; /* NULL: a flag */
     const char *meaning;
     enum cli_action action; /* of a flag */
+    /* NULL: config_set knows it by its name */
     bool (*set)(struct config *config, const char *value, struct error *error);
 };
 
-static bool add_endpoint(struct endpoint **list, unsigned *count, enum direction direction,
-                         const char *text, struct error *error)
-{
-    struct endpoint *grown = realloc(*list, (*count + 1) * sizeof *grown);
-    if (!grown)
-        return error_set(error, "out of memory");
-    /* endpoints point into themselves, and may stand elsewhere now */
-    for (unsigned i = 0; i < *count; i++)
-        grown[i].place.options = &grown[i].options;
-    *list = grown;
-    return endpoint_parse(&grown[(*count)++], direction, text, error);
-}
-
 static bool set_from(struct config *config, const char *value, struct error *error)
 {
-    return add_endpoint(&config->sources, &config->source_count, DIRECTION_SOURCE, value, error);
+    struct endpoint *source = config_add(config, DIRECTION_SOURCE, error);
+    return source && endpoint_parse(source, DIRECTION_SOURCE, value, error);
 }
 
 static bool set_to(struct config *config, const char *value, struct error *error)
 {
-    return add_endpoint(&config->sinks, &config->sink_count, DIRECTION_SINK, value, error);
-}
-
-static bool set_hop(struct config *config, const char *value, struct error *error)
-{
-    if (!*value || strlen(value) >= sizeof config->hop)
-        return error_set(error, "--hop takes a name of 1 to %zu octets", sizeof config->hop - 1);
-    strcpy(config->hop, value);
-    return true;
-}
-
-static bool set_ledger(struct config *config, const char *value, struct error *error)
-{
-    config->ledger_file = value;
-    return *value || error_set(error, "--ledger takes a file's name");
-}
-
-static bool set_drain(struct config *config, const char *value, struct error *error)
-{
-    static const struct option_spec specs[] = {
-        {.name = "drain-timeout", .type = OPTION_DURATION, .max = 24 * 3600 * 1000}, {0}};
-    const struct option_spec *const tables[OPTION_TABLES] = {specs, NULL};
-    struct options options;
-    bool ok = options_parse(&options, tables, "", error) &&
-              options_set(&options, "drain-timeout", value, error);
-    config->drain_ms = options_number(&options, "drain-timeout");
-    options_free(&options);
-    return ok;
+    struct endpoint *sink = config_add(config, DIRECTION_SINK, error);
+    return sink && endpoint_parse(sink, DIRECTION_SINK, value, error);
 }
 
 static const struct cli_option cli_options[] = {
     {"from", "URL[#OPTIONS]", "a source of messages (may be given again)", CLI_RUN, set_from},
     {"to", "URL[#OPTIONS]", "a sink: every source goes to every sink", CLI_RUN, set_to},
-    {"hop", "NAME", "this hop's name in ledgers (default: the host's)", CLI_RUN, set_hop},
-    {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, set_ledger},
-    {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, set_drain},
+    {"config", "FILE", "the same from a YAML file", CLI_RUN, config_read_file},
+    {"hop", "NAME", "this hop's name in ledgers (default: the host's)", CLI_RUN, NULL},
+    {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
+    {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
     {"help", NULL, "this text; --help SCHEME or FORMAT: the options behind # of either", CLI_HELP, NULL},
     {"version", NULL, "print the version", CLI_VERSION, NULL},
@@ -88,13 +50,6 @@ static const struct cli_option *find_option(const char *name, size_t len)
     return NULL;
 }
 
-static void default_hop(struct config *config)
-{
-    if (gethostname(config->hop, sizeof config->hop) < 0 || !config->hop[0])
-        strcpy(config->hop, "dnstap-bridge");
-    config->hop[sizeof config->hop - 1] = '\0';
-}
-
 static bool unknown(const char *argument, struct error *error)
 {
     char valid[256] = "";
@@ -108,8 +63,7 @@ static bool unknown(const char *argument, struct error *error)
 enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
 {
     enum cli_action action = CLI_RUN;
-    *config = (struct config){.drain_ms = DRAIN_DEFAULT_MS};
-    default_hop(config);
+    config_defaults(config);
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i] + 2;
         size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(name, "=") : 0;
@@ -129,7 +83,10 @@ enum cli_action cli_parse(struct config *config, int argc, char **argv, struct e
             error_set(error, "--%s needs a value: %s", option->name, option->argument);
             return CLI_MISTAKE;
         }
-        if (!option->set(config, value, error))
+        bool ok = option->set ? option->set(config, value, error)
+                              : config_set(config, option->name, value, error) ||
+                                    error_prefix(error, argv[name[len] ? i : i - 1]);
+        if (!ok)
             return CLI_MISTAKE;
     }
     return config_check(config, error) ? action : CLI_MISTAKE;

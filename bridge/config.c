@@ -3,15 +3,98 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ring.h"
 #include "secret.h"
 
 enum {
+    DRAIN_DEFAULT_MS = 5000,
     PROGRAM_MEMORY = 32 << 20,     /* program, libraries, stacks, malloc's own: measured about a third */
     ENCODER_MEMORY = 512 << 10,    /* the records of one write */
     BATCH_EXTRA = 32 << 10,        /* head, envelope, rounding */
 };
+
+void config_defaults(struct config *config)
+{
+    *config = (struct config){.drain_ms = DRAIN_DEFAULT_MS};
+    if (gethostname(config->hop, sizeof config->hop) < 0 || !config->hop[0])
+        strcpy(config->hop, "dnstap-bridge");
+    config->hop[sizeof config->hop - 1] = '\0';
+}
+
+static bool set_hop(struct config *config, const char *value, struct error *error)
+{
+    if (!*value || strlen(value) >= sizeof config->hop)
+        return error_set(error, "hop takes a name of 1 to %zu octets", sizeof config->hop - 1);
+    strcpy(config->hop, value);
+    return true;
+}
+
+static bool set_text(char **text, const char *name, const char *value, struct error *error)
+{
+    if (!*value)
+        return error_set(error, "%s takes a value", name);
+    free(*text);
+    *text = strdup(value);
+    return *text || error_set(error, "out of memory");
+}
+
+static bool set_ledger(struct config *config, const char *value, struct error *error)
+{
+    return set_text(&config->ledger_file, "ledger", value, error);
+}
+
+static bool set_status(struct config *config, const char *value, struct error *error)
+{
+    const char *colon = strrchr(value, ':');
+    if (!colon || colon == value || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return error_set(error, "status takes ADDR:PORT, for example 127.0.0.1:9153, not '%s'", value);
+    return set_text(&config->status, "status", value, error);
+}
+
+static bool set_drain(struct config *config, const char *value, struct error *error)
+{
+    static const struct option_spec specs[] = {
+        {.name = "drain-timeout", .type = OPTION_DURATION, .max = 24 * 3600 * 1000}, {0}};
+    const struct option_spec *const tables[OPTION_TABLES] = {specs, NULL};
+    struct options options;
+    bool ok = options_parse(&options, tables, "", error) &&
+              options_set(&options, "drain-timeout", value, error);
+    config->drain_ms = options_number(&options, "drain-timeout");
+    options_free(&options);
+    return ok;
+}
+
+bool config_set(struct config *config, const char *name, const char *value, struct error *error)
+{
+    static const struct {
+        const char *name;
+        bool (*set)(struct config *config, const char *value, struct error *error);
+    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"drain-timeout", set_drain}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (strcmp(settings[i].name, name) == 0)
+            return settings[i].set(config, value, error);
+    }
+    return error_set(error, "there is no setting '%s'", name);
+}
+
+struct endpoint *config_add(struct config *config, enum direction direction, struct error *error)
+{
+    bool source = direction == DIRECTION_SOURCE;
+    struct endpoint **list = source ? &config->sources : &config->sinks;
+    unsigned *count = source ? &config->source_count : &config->sink_count;
+    struct endpoint *grown = realloc(*list, (*count + 1) * sizeof *grown);
+    if (!grown) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    for (unsigned i = 0; i < *count; i++)
+        endpoint_moved(&grown[i]);
+    *list = grown;
+    grown[*count] = (struct endpoint){0};
+    return &grown[(*count)++];
+}
 
 uint64_t config_batch_max(const struct endpoint *source)
 {
@@ -31,9 +114,9 @@ static uint64_t batch_max_of_all(const struct config *config)
 bool config_check(const struct config *config, struct error *error)
 {
     if (config->source_count == 0)
-        return error_set(error, "there is no source: name one with --from URL");
+        return error_set(error, "there is no source: name one with --from URL, or under sources:");
     if (config->sink_count == 0)
-        return error_set(error, "there is no sink: name one with --to URL");
+        return error_set(error, "there is no sink: name one with --to URL, or under sinks:");
     uint64_t need = batch_max_of_all(config);
     for (unsigned i = 0; i < config->sink_count; i++) {
         const struct endpoint *sink = &config->sinks[i];
@@ -157,4 +240,6 @@ void config_free(struct config *config)
         endpoint_free(&config->sinks[i]);
     free(config->sources);
     free(config->sinks);
+    free(config->ledger_file);
+    free(config->status);
 }

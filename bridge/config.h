@@ -1,4 +1,4 @@
-/* What a hop is to do, as the command line says it: checked, nothing opened. Main thread. */
+/* What a hop is to do, as the command line or a file says it: checked, nothing opened. Main thread. */
 #ifndef BRIDGE_CONFIG_H
 #define BRIDGE_CONFIG_H
 
@@ -8,13 +8,23 @@
 
 struct config {
     char hop[64];
-    const char *ledger_file; /* NULL: none; borrowed from the command line */
+    char *ledger_file;       /* NULL: none */
+    char *status;            /* ADDR:PORT to serve metrics on; NULL: none */
     uint64_t drain_ms;       /* how long a stop may take */
     struct endpoint *sources;
     struct endpoint *sinks;
     unsigned source_count;
     unsigned sink_count;
 };
+
+/* Everything that is not given: the host's name, the usual times. */
+void config_defaults(struct config *config);
+
+/* The hop's own settings by name: hop, ledger, drain-timeout, status. False with the error. */
+bool config_set(struct config *config, const char *name, const char *value, struct error *error);
+
+/* A new source or sink, to be filled in by endpoint_parse or endpoint_begin at once. NULL: out of memory. */
+struct endpoint *config_add(struct config *config, enum direction direction, struct error *error);
 
 /* The most octets that a batch from this source takes. */
 uint64_t config_batch_max(const struct endpoint *source);

@@ -154,17 +154,19 @@ static void lay_out_tables(const struct endpoint *e, enum direction direction,
             tables[count++] = (*o)->options;
 }
 
-bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
-                    struct error *error)
+void endpoint_moved(struct endpoint *e)
+{
+    e->place.options = &e->options;
+}
+
+bool endpoint_begin(struct endpoint *e, enum direction direction, const char *url, struct error *error)
 {
     *e = (struct endpoint){0};
-    size_t len = strcspn(text, "#");
-    const char *options = text[len] == '#' ? text + len + 1 : NULL;
-    e->url = strndup(text, len);
+    e->url = strdup(url);
     if (!e->url)
         return error_set(error, "out of memory");
     if (!*e->url)
-        return error_set(error, "'%s' names no place", text);
+        return error_set(error, "'%s' names no place", url);
     if (!find_adapter(e, direction, error))
         return false;
     e->place.url = e->url;
@@ -172,11 +174,30 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
     e->place.options = &e->options;
     const struct option_spec *tables[OPTION_TABLES] = {NULL};
     lay_out_tables(e, direction, tables);
-    if (!options_parse(&e->options, tables, options, error))
-        return error_prefix(error, e->url);
+    return options_lay_out(&e->options, tables, error) || error_prefix(error, e->url);
+}
+
+bool endpoint_end(struct endpoint *e, enum direction direction, struct error *error)
+{
     if (direction == DIRECTION_SINK && !(settle_format(e, error) && check_encoder_options(e, error)))
         return false;
     return check(e, direction, error);
+}
+
+bool endpoint_parse(struct endpoint *e, enum direction direction, const char *text,
+                    struct error *error)
+{
+    size_t len = strcspn(text, "#");
+    char *url = strndup(text, len);
+    if (!url)
+        return error_set(error, "out of memory");
+    bool ok = endpoint_begin(e, direction, url, error);
+    free(url);
+    if (!ok)
+        return false;
+    if (text[len] == '#' && !options_read(&e->options, text + len + 1, error))
+        return error_prefix(error, e->url);
+    return endpoint_end(e, direction, error);
 }
 
 void endpoint_free(struct endpoint *e)

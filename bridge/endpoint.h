@@ -24,6 +24,15 @@ bool endpoint_parse(struct endpoint *endpoint, enum direction direction, const c
                     struct error *error);
 void endpoint_free(struct endpoint *endpoint);
 
+/* The same in steps, for those who write options otherwise: the URL, which may have no '#'; then
+ * options_give on `endpoint->options`; then what is settled and judged at the end. */
+bool endpoint_begin(struct endpoint *endpoint, enum direction direction, const char *url,
+                    struct error *error);
+bool endpoint_end(struct endpoint *endpoint, enum direction direction, struct error *error);
+
+/* An endpoint's insides point at each other: after it was moved. */
+void endpoint_moved(struct endpoint *endpoint);
+
 /* A source's choice or default for full rings. */
 bool endpoint_blocks_when_full(const struct endpoint *source);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "words.h"
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -167,39 +169,87 @@ static bool lay_out(struct options *options, const struct option_spec *spec, str
     return true;
 }
 
-/* One piece between commas: name=value, or a flag's name. */
-static bool read_piece(struct options *options, char *piece, struct error *error)
-{
-    char *equals = strchr(piece, '=');
-    size_t name_len = equals ? (size_t)(equals - piece) : strlen(piece);
-    int i = find(options, piece, name_len);
-    if (i < 0 && equals && (i = find_any_name(options)) >= 0)
-        return set_option(options, (unsigned)i, piece, error);
-    if (i < 0)
-        return unknown_option(options, piece, name_len, error);
-    if (!equals && options->specs[i]->type != OPTION_FLAG)
-        return error_set(error, "option '%s' needs a value: %s=...", piece, piece);
-    options->given[i] = true;
-    return set_option(options, (unsigned)i, equals ? equals + 1 : "yes", error);
-}
-
-bool options_parse(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
-                   const char *text, struct error *error)
+bool options_lay_out(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
+                     struct error *error)
 {
     *options = (struct options){0};
     for (int t = 0; t < OPTION_TABLES; t++) {
         if (!lay_out(options, tables[t], error))
             return false;
     }
+    return true;
+}
+
+bool options_known(const struct options *options, const char *name)
+{
+    return find(options, name, strlen(name)) >= 0 || find_any_name(options) >= 0;
+}
+
+bool options_give(struct options *options, const char *name, const char *text, struct error *error)
+{
+    int i = find(options, name, strlen(name));
+    if (i >= 0) {
+        options->given[i] = true;
+        return set_option(options, (unsigned)i, text, error);
+    }
+    i = find_any_name(options);
+    char *pair = NULL;
+    if (i < 0)
+        return unknown_option(options, name, strlen(name), error);
+    if (asprintf(&pair, "%s=%s", name, text) < 0)
+        return error_set(error, "out of memory");
+    bool ok = set_option(options, (unsigned)i, pair, error);
+    forget(options->specs[i], pair);
+    return ok;
+}
+
+const char *options_nearest(const struct options *options, const char *name)
+{
+    const char *best = NULL;
+    unsigned least = strlen(name) < 4 ? 2 : 3; /* more changes than this make another word */
+    for (unsigned i = 0; i < options->count; i++) {
+        unsigned distance = words_apart(options->specs[i]->name, name);
+        if (distance < least && !options->specs[i]->any_name) {
+            least = distance;
+            best = options->specs[i]->name;
+        }
+    }
+    return best;
+}
+
+/* One piece between commas: name=value, or a flag's name. */
+static bool read_piece(struct options *options, char *piece, struct error *error)
+{
+    char *equals = strchr(piece, '=');
+    if (equals)
+        *equals = '\0';
+    int i = find(options, piece, strlen(piece));
+    if (!equals && i < 0)
+        return unknown_option(options, piece, strlen(piece), error);
+    if (!equals && options->specs[i]->type != OPTION_FLAG)
+        return error_set(error, "option '%s' needs a value: %s=...", piece, piece);
+    return options_give(options, piece, equals ? equals + 1 : "yes", error);
+}
+
+bool options_parse(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
+                   const char *text, struct error *error)
+{
+    return options_lay_out(options, tables, error) && options_read(options, text, error);
+}
+
+bool options_read(struct options *options, const char *text, struct error *error)
+{
     char *copy = strdup(text ? text : "");
     if (!copy)
         return error_set(error, "out of memory");
+    size_t len = strlen(copy);
     bool ok = true;
     char *rest = copy;
     for (char *piece; ok && (piece = strsep(&rest, ","));) {
         if (*piece)
             ok = read_piece(options, piece, error);
     }
+    explicit_bzero(copy, len); /* a secret may be among them */
     free(copy);
     return ok;
 }

@@ -50,7 +50,22 @@ bool options_parse(struct options *options, const struct option_spec *const tabl
                    const char *text, struct error *error);
 void options_free(struct options *options);
 
-/* Sets one option that is in the tables, as if it had been written. */
+/* The same without the laying out: name=value,name=value. */
+bool options_read(struct options *options, const char *text, struct error *error);
+
+/* Lays out the tables with their defaults. False with the error; free in either case. */
+bool options_lay_out(struct options *options, const struct option_spec *const tables[OPTION_TABLES],
+                     struct error *error);
+
+/* What the user wrote for one option, where it was not behind a '#'. False with the error, which
+ * names the valid ones where the name is unknown. */
+bool options_give(struct options *options, const char *name, const char *text, struct error *error);
+bool options_known(const struct options *options, const char *name);
+
+/* The known name that is most like this one; NULL: none is like it. */
+const char *options_nearest(const struct options *options, const char *name);
+
+/* Sets one option that is in the tables, as a default. */
 bool options_set(struct options *options, const char *name, const char *text, struct error *error);
 
 /* Whether the user wrote the option. */

@@ -1,5 +1,6 @@
 #include "event.h"
 
+#include "dnstap.h"
 #include "protobuf.h"
 
 enum {
@@ -53,8 +54,26 @@ bool event_scan(struct octets event, struct event_view *view)
     return !r.bad && event_has(view, EVENT_TYPE);
 }
 
+/* What nearly every message looks like: octets (identity, version, extra, message), then the type MESSAGE at the
+ * end; tags of one octet, lengths of one or two. */
+static bool is_plain_message(struct frame frame)
+{
+    const uint8_t *at = frame.data;
+    const uint8_t *end = frame.data + frame.len;
+    while (end - at > 3 && (at[0] & 0x87) == PROTOBUF_OCTETS) {
+        bool two = at[1] & 0x80;
+        size_t len = two ? (size_t)(at[1] & 0x7f) | (size_t)at[2] << 7 : at[1];
+        if ((two && at[2] & 0x80) || len > (size_t)(end - at) - 2 - two)
+            return false;
+        at += 2 + two + len;
+    }
+    return end - at == 2 && at[0] == TAG_TYPE && at[1] == DNSTAP_TYPE_MESSAGE;
+}
+
 bool frame_is_event(struct frame frame)
 {
+    if (is_plain_message(frame))
+        return false;
     struct reader r = reader_over(frame.data, frame.len);
     bool event = false;
     while (reader_left(&r) > 0 && !r.bad) {
