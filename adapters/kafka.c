@@ -111,6 +111,8 @@ static bool set_theirs(rd_kafka_conf_t *conf, const struct kafka_property *ours,
 {
     static const struct option_spec property = PROPERTY;
     char *value = strchr(line, '=');
+    if (!value) /* the options keep one a line */
+        return error_set(error, "'%s' is no NAME=VALUE: a property cannot hold a line end", line);
     *value++ = '\0';
     if (is_fixed(ours, line))
         return error_set(error, "'%s' is set by the bridge itself", line);
