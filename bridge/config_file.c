@@ -259,17 +259,12 @@ static bool read_document(struct config *config, struct document *d, struct erro
     return true;
 }
 
-bool config_read_file(struct config *config, const char *path, struct error *error)
+bool config_read(struct config *config, FILE *file, const char *path, struct error *error)
 {
     yaml_parser_t parser;
     struct document d = {.path = path};
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(error, "%s: cannot read the configuration: %s", path, strerror(errno));
-    if (!yaml_parser_initialize(&parser)) {
-        fclose(file);
+    if (!yaml_parser_initialize(&parser))
         return error_set(error, "out of memory");
-    }
     yaml_parser_set_input_file(&parser, file);
     bool ok = yaml_parser_load(&parser, &d.yaml);
     if (ok) {
@@ -280,6 +275,15 @@ bool config_read_file(struct config *config, const char *path, struct error *err
         at(&d, parser.problem_mark, error);
     }
     yaml_parser_delete(&parser);
+    return ok;
+}
+
+bool config_read_file(struct config *config, const char *path, struct error *error)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set(error, "%s: cannot read the configuration: %s", path, strerror(errno));
+    bool ok = config_read(config, file, path, error);
     fclose(file);
     return ok;
 }
