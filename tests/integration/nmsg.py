@@ -213,6 +213,26 @@ class Sends(lab.Case):
         route = bridge.route()
         self.assertEqual(route["delivered"] + route["failed"], 200)
 
+    def test_what_cannot_go_in_time_stays_in_flight(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.settimeout(10)
+            url = "nmsg+udp:127.0.0.1:%d#rate=1/s" % sock.getsockname()[1]
+            bridge = self.bridge("--from", self.write("stream", self.mix()), "--to", url, "--drain-timeout", "200ms")
+            decoder = Decoder(1280)
+            decoder.take(sock.recv(65536))
+            self.assertEqual(bridge.stop(), 1)
+            sock.settimeout(0.2)
+            try:
+                while True:
+                    decoder.take(sock.recv(65536))
+            except socket.timeout:
+                pass
+        route = bridge.route()
+        self.assertEqual(route["delivered"], len(decoder.payloads))
+        self.assertGreater(route["in_flight"], 0)
+        self.assertEqual(route["delivered"] + route["in_flight"], route["received"])
+
     def test_format_nmsg_is_one_container_a_message(self):
         path = self.write("stream", self.mix())
         bridge = self.bridge("--from", path, "--to", self.path("out") + "#format=nmsg,zlib,group=3")
@@ -354,6 +374,40 @@ class Takes(lab.Case):
         lab.eventually("two containers", lambda: "lost" in bridge.log())
         bridge.stop()
         self.assertEqual([(link["joined_at"], link["lost"]) for link in bridge.ledger()["upstream"]], [(0, 2)])
+
+    def test_a_multicast_group_on_the_loopback_interface(self):
+        port = lab.free_port()
+        group = "nmsg+udp:239.192.0.77:%d" % port
+        far = self.bridge("--from", group + "#iface=lo", "--to", self.path("out"), hop="far")
+        try:
+            far.ready()
+        except AssertionError as error:
+            self.skipTest("no multicast here: %s" % error)
+        near = self.bridge("--from", lab.corpus("bind"), "--to", group + "#iface=lo,ttl=1,rate=2000/s", hop="near")
+        self.assertEqual(near.wait(), 0, near.log())
+        self.settled(far, 893)
+        self.assertEqual(far.stop(), 0, far.log())
+        self.assertEqual(lab.read_file(self.path("out")), lab.corpus_octets("bind"))
+
+    def test_memory_stays_under_what_check_says(self):
+        """Fragments that never come whole: the oldest make room, and each is counted."""
+        port = lab.free_port()
+        url = "nmsg+udp:127.0.0.1:%d#fragments=64KiB,fragment-age=1h,receive-buffer=8MiB" % port
+        bridge = self.bridge("--from", url, "--to", self.path("out")).ready()
+        first = next(containers(lab.read_file(os.path.join(VECTORS, "mix-frag.nmsg"))))
+        piece = single(first[10:])[4]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", port))
+            for i in range(3000):
+                body = text.number(1, i) + text.number(2, 0) + text.number(3, 1000) + text.octets(4, piece)
+                sock.send(b"NMSG\0\2"[:4] + b"\2\2" + struct.pack(">I", len(body)) + body)
+                if i % 50 == 49:
+                    time.sleep(0.005)
+        lab.eventually("most were given up", lambda: bridge.now()[0]["malformed"] > 2900)
+        if not os.environ.get("TEST_SHORT"):  # sanitizers take their own memory
+            self.assertLess(bridge.peak_octets(), lab.ceiling("--from", url, "--to", self.path("out")))
+        self.assertEqual(bridge.stop(), 1)
+        self.assertEqual(bridge.route()["delivered"], 0)
 
     def test_two_hops(self):
         bridge, sock = self.open("#receive-buffer=8MiB")
