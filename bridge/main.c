@@ -190,6 +190,7 @@ static int run(const struct config *config)
     struct signals signals;
     pthread_t thread;
     log_init(config->hop);
+    log_as(config->log);
     raise_descriptor_limit();
     if (!signals_init(&signals, &bell, &thread)) {
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
