@@ -42,17 +42,20 @@ static void *take_signals(void *arg)
     return NULL;
 }
 
-static bool signals_init(struct signals *signals, struct bell *bell, pthread_t *thread)
+static sigset_t our_signals(void)
 {
-    *signals = (struct signals){.bell = bell};
-    sigemptyset(&signals->set);
-    sigaddset(&signals->set, SIGINT);
-    sigaddset(&signals->set, SIGTERM);
-    sigaddset(&signals->set, SIGHUP);
-    sigaddset(&signals->set, SIGUSR1);
-    signal(SIGPIPE, SIG_IGN);
-    /* before any other thread, so that all inherit it */
-    pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+static bool signals_start(struct signals *signals, struct bell *bell, pthread_t *thread)
+{
+    *signals = (struct signals){.bell = bell, .set = our_signals()};
     return pthread_create(thread, NULL, take_signals, signals) == 0;
 }
 
@@ -192,7 +195,7 @@ static int run(const struct config *config)
     log_init(config->hop);
     log_as(config->log);
     raise_descriptor_limit();
-    if (!signals_init(&signals, &bell, &thread)) {
+    if (!signals_start(&signals, &bell, &thread)) {
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
         return EXIT_NO_START;
     }
@@ -207,6 +210,10 @@ int main(int argc, char **argv)
     struct config config;
     struct error error = {{0}};
     int status = EXIT_WHOLE;
+    /* before any thread, so that all inherit it: libraries start theirs when a configuration is judged */
+    sigset_t set = our_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
     switch (cli_parse(&config, argc, argv, &error)) {
     case CLI_RUN:
         status = run(&config);
