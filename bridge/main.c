@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "hop.h"
 #include "log.h"
+#include "service.h"
 
 enum { EXIT_WHOLE = 0, EXIT_INCOMPLETE = 1, EXIT_NO_START = 2 };
 
@@ -95,6 +96,7 @@ static void heed_signals(struct run *run)
         log_line(LOG_INFO, "stopping: the sinks have %llu ms to take what is left (a second signal ends it now)",
                  (unsigned long long)run->config->drain_ms);
         run->deadline = now_ms() + (int64_t)run->config->drain_ms;
+        service_stopping();
         hop_stop_sources(run->hop);
     }
     if (stops > 1)
@@ -105,10 +107,11 @@ static void heed_signals(struct run *run)
 /* Sleeps until something happens, or the drain's time is over. */
 static void wait_for_change(struct run *run, uint32_t seen)
 {
-    int timeout = -1;
+    int timeout = service_alive();
     if (run->deadline >= 0 && !run->gave_up) {
         int64_t left = run->deadline - now_ms();
-        timeout = left > 0 ? (int)left : 0;
+        if (timeout < 0 || left < timeout)
+            timeout = left > 0 ? (int)left : 0;
     }
     if (timeout != 0)
         bell_wait(run->bell, seen, timeout);
@@ -161,6 +164,7 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
         return EXIT_NO_START;
     }
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
+    service_ready();
     struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .deadline = -1};
     run_to_the_end(&run);
     hop_print_ledger(hop, stderr);
@@ -186,6 +190,7 @@ static int run(const struct config *config)
     struct signals signals;
     pthread_t thread;
     log_init(config->hop);
+    log_as(config->log);
     raise_descriptor_limit();
     if (!signals_init(&signals, &bell, &thread)) {
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));

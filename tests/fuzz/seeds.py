@@ -39,5 +39,8 @@ put(folder, "stream", streams)
 put(folder, "bus", [b"dnstap/raw\0\0\0\0\0" + text.stream_of([])[:0], b"dnstap/raw\0\0\0\0\2\x08\1\0\0\0\1x"])
 put(folder, "endpoint", [b"x.json#format=json,raw", b"tcp:[::1]:1#when-full=drop", b"nng+tcp:a:1#socket=pub,buffer=3",
                          b"-#format=text", b"unix:/x#ring=1MiB", b"x#loop=3,rate=10/s", b"nmsg+udp:h:1#mtu=512,zlib"])
+put(folder, "config", [b"hop: a\nsources: { s: { url: 'unix:/s', max-frame: 1KiB } }\nsinks: { k: '-#format=text' }\n",
+                       b"sources:\n  a: &x '-'\nsinks:\n  b: *x\n  c: { url: 'http://h/', header: ['A: 1', 'B: 2'] }\n",
+                       b"sinks: { k: { url: 'kafka://b:1/t', format: frames, linger.ms: 3, sasl.password: x } }\n"])
 put(folder, "nmsg", [c for path in glob.glob(os.path.join(DATA, "vectors", "*.nmsg"))
                      for c in nmsg.containers(open(path, "rb").read())])
