@@ -34,6 +34,7 @@ static const struct cli_option cli_options[] = {
     {"config", "FILE", "the same from a YAML file", CLI_RUN, config_read_file},
     {"hop", "NAME", "this hop's name in ledgers (default: the host's)", CLI_RUN, NULL},
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
+    {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
     {"help", NULL, "this text; --help SCHEME or FORMAT: the options behind # of either", CLI_HELP, NULL},
