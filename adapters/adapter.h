@@ -44,6 +44,9 @@ struct source_ops {
 
     /* The most octets of memory that a source with these options takes, beside rings and builder. */
     uint64_t (*memory)(const struct options *options);
+
+    /* How many senders are connected now. Any thread. NULL: it does not know. */
+    uint64_t (*connections)(const struct source *source);
 };
 
 /* What the hop tells a sink. Borrowed; outlives the sink. */

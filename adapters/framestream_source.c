@@ -4,6 +4,7 @@
  * frames; then STOP, which is answered by FINISH at once, whatever the sinks are doing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -48,7 +49,7 @@ struct source {
     uint32_t frame_max;
     int64_t handshake_ms;
     uint64_t connections_max;
-    uint64_t connections;
+    _Atomic uint64_t connections; /* written by our thread, read by any */
     struct stream_budget budget;
     struct access_list allowed;
     struct connection_list opening; /* in the handshake: the first has the earliest deadline */
@@ -379,6 +380,11 @@ static uint64_t framestream_source_memory(const struct options *options)
     return options_number(options, "max-connections") * each + options_number(options, "partial");
 }
 
+static uint64_t framestream_source_connections(const struct source *s)
+{
+    return atomic_load_explicit(&s->connections, memory_order_relaxed);
+}
+
 const struct source_ops framestream_source_ops = {
     .open = framestream_source_open,
     .check = access_check,
@@ -386,4 +392,5 @@ const struct source_ops framestream_source_ops = {
     .stop = framestream_source_stop,
     .free = framestream_source_free,
     .memory = framestream_source_memory,
+    .connections = framestream_source_connections,
 };

@@ -109,6 +109,7 @@ struct hop *hop_open(const struct config *config, struct bell *changed, struct e
     if (hop) {
         hop->config = config;
         hop->changed = changed;
+        clock_gettime(CLOCK_MONOTONIC, &hop->started);
         hop->feeds = calloc(config->source_count, sizeof *hop->feeds);
         hop->exits = calloc(config->sink_count, sizeof *hop->exits);
     }
@@ -139,7 +140,6 @@ static void *run_feed(void *arg)
 
 bool hop_start(struct hop *hop, struct error *error)
 {
-    clock_gettime(CLOCK_MONOTONIC, &hop->started);
     for (unsigned i = 0; i < hop->exit_count; i++) {
         if (!outlet_start(hop->exits[i].outlet, hop->changed, error))
             return false;
@@ -281,6 +281,9 @@ void hop_json_ledger(struct hop *hop, struct buffer *out)
             json_text(out, "source", outlet_route_source(outlet, k));
             json_text(out, "sink", outlet_sink(outlet));
             tally_json(out, &tally);
+            size_t capacity, octets = outlet_route_ring(outlet, k, &capacity);
+            json_number(out, "ring", octets);
+            json_number(out, "ring_capacity", capacity);
             json_close(out, '}');
         }
     }
@@ -302,4 +305,62 @@ bool hop_is_whole(struct hop *hop)
             return false;
     }
     return lost_in_all(hop) == 0;
+}
+
+static struct named name_of(const struct endpoint *list, unsigned i)
+{
+    struct named name = {.url = list[i].url, .nth = 1};
+    for (unsigned k = 0; k < i; k++)
+        name.nth += strcmp(list[k].url, list[i].url) == 0;
+    return name;
+}
+
+static void show_routes(struct hop *hop, unsigned exit, const struct hop_visitor *visitor)
+{
+    const struct outlet *outlet = hop->exits[exit].outlet;
+    for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
+        struct route_view view = {
+            .source = name_of(hop->config->sources, k),
+            .sink = name_of(hop->config->sinks, exit),
+            .tally = outlet_route_tally(outlet, k),
+            .pace = outlet_route_pace(outlet, k),
+        };
+        view.ring = outlet_route_ring(outlet, k, &view.ring_capacity);
+        visitor->route(visitor->arg, &view);
+    }
+}
+
+struct link_guide {
+    const struct hop_visitor *visitor;
+    struct named source;
+};
+
+static void show_link(void *arg, const struct link_view *link)
+{
+    const struct link_guide *guide = arg;
+    guide->visitor->link(guide->visitor->arg, &guide->source, link);
+}
+
+static void show_source(struct hop *hop, unsigned i, const struct hop_visitor *visitor)
+{
+    const struct feed *feed = &hop->feeds[i];
+    const struct source_ops *ops = feed->endpoint->adapter->source;
+    struct upstream *upstream = intake_upstream(feed->intake);
+    struct link_guide guide = {.visitor = visitor, .source = name_of(hop->config->sources, i)};
+    const struct source_view view = {
+        .name = guide.source,
+        .lost = upstream_lost(upstream),
+        .knows_connections = ops->connections != NULL,
+        .connections = ops->connections ? ops->connections(feed->source) : 0,
+    };
+    visitor->source(visitor->arg, &view);
+    upstream_visit(upstream, show_link, &guide);
+}
+
+void hop_visit(struct hop *hop, const struct hop_visitor *visitor)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        show_routes(hop, i, visitor);
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        show_source(hop, i, visitor);
 }

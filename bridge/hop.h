@@ -1,9 +1,10 @@
 /* A hop: every source joined to every sink by a ring, one thread for each source and each sink.
- * All calls by the main thread, but hop_ledger's readers, which may be any. */
+ * All calls by the main thread, but those that say otherwise. */
 #ifndef BRIDGE_HOP_H
 #define BRIDGE_HOP_H
 
 #include "config.h"
+#include "pace.h"
 
 struct hop;
 
@@ -32,7 +33,41 @@ void hop_give_up(struct hop *hop);
 /* Joins all threads and frees everything. */
 void hop_free(struct hop *hop);
 
-/* The ledger as a table for people, and as JSON (docs/ledger.md describes its shape). */
+/* What any thread may read of a hop while it is there. Of sources or sinks that bear one name, the
+ * second has `nth` 2. */
+struct named {
+    const char *url;
+    unsigned nth;
+};
+
+struct route_view {
+    struct named source;
+    struct named sink;
+    struct tally tally;
+    size_t ring; /* octets inside */
+    size_t ring_capacity;
+    const struct pace *pace;
+};
+
+struct source_view {
+    struct named name;
+    uint64_t lost;
+    bool knows_connections;
+    uint64_t connections;
+};
+
+struct hop_visitor {
+    void (*route)(void *arg, const struct route_view *route);
+    void (*source)(void *arg, const struct source_view *source);
+    void (*link)(void *arg, const struct named *source, const struct link_view *link);
+    void *arg;
+};
+
+/* Shows every route, source and link. Any thread, until hop_free. */
+void hop_visit(struct hop *hop, const struct hop_visitor *visitor);
+
+/* The ledger as a table for people, and as JSON (docs/ledger.md describes its shape). Any
+ * thread. */
 void hop_print_ledger(struct hop *hop, FILE *out);
 void hop_json_ledger(struct hop *hop, struct buffer *out);
 

@@ -12,6 +12,7 @@
 #include "hop.h"
 #include "log.h"
 #include "service.h"
+#include "status.h"
 
 enum { EXIT_WHOLE = 0, EXIT_INCOMPLETE = 1, EXIT_NO_START = 2 };
 
@@ -72,6 +73,7 @@ struct run {
     struct hop *hop;
     struct signals *signals;
     struct bell *bell;
+    struct status *status; /* NULL: not asked for */
     unsigned stops_seen;
     unsigned ledgers_seen;
     unsigned reopens_seen;
@@ -100,6 +102,7 @@ static void heed_signals(struct run *run)
                  (unsigned long long)run->config->drain_ms);
         run->deadline = now_ms() + (int64_t)run->config->drain_ms;
         service_stopping();
+        status_set_ready(run->status, false);
         hop_stop_sources(run->hop);
     }
     if (stops > 1)
@@ -131,6 +134,7 @@ static void run_to_the_end(struct run *run)
         heed_signals(run);
         if (!run->sinks_closed && hop_sources_ended(run->hop)) {
             run->sinks_closed = true;
+            status_set_ready(run->status, false);
             hop_close_sinks(run->hop);
         }
         if (run->sinks_closed && hop_sinks_ended(run->hop))
@@ -161,20 +165,26 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
 {
     struct error error = {{0}};
     struct hop *hop = hop_open(config, bell, &error);
-    if (!hop || !hop_start(hop, &error)) {
+    struct status *status = NULL;
+    if (hop && config->status)
+        status = status_open(config->status, config->hop, hop, &error);
+    if (!hop || (config->status && !status) || !hop_start(hop, &error)) {
         fprintf(stderr, "dnstap-bridge: %s\n", error.text);
+        status_close(status);
         hop_free(hop);
         return EXIT_NO_START;
     }
+    status_set_ready(status, true);
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
     service_ready();
-    struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .deadline = -1};
+    struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .status = status, .deadline = -1};
     run_to_the_end(&run);
     hop_print_ledger(hop, stderr);
     bool told = !config->ledger_file || write_ledger(hop, config->ledger_file);
-    int status = hop_is_whole(hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;
+    int code = hop_is_whole(hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;
+    status_close(status);
     hop_free(hop);
-    return status;
+    return code;
 }
 
 /* Each sender is a descriptor: the usual soft limit of 1,024 is there for select(), which we do not use. */

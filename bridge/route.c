@@ -16,6 +16,7 @@ struct route {
     const char *source;
     struct ring *ring;
     struct account account;
+    struct pace pace;
 };
 
 struct outlet {
@@ -192,6 +193,7 @@ static bool serve_rings(struct outlet *o)
             write_without_events(o, o->routes[i], batch);
         else
             write_frames(o, o->routes[i], batch, batch->data, batch->data + batch->len, batch->count);
+        pace_note(&o->routes[i]->pace, batch);
         batch_unref(batch);
     }
     return any;
@@ -307,4 +309,15 @@ const char *outlet_sink(const struct outlet *o)
 struct tally outlet_route_tally(const struct outlet *o, unsigned i)
 {
     return account_read(&o->routes[i]->account);
+}
+
+size_t outlet_route_ring(const struct outlet *o, unsigned i, size_t *capacity)
+{
+    *capacity = ring_capacity(o->routes[i]->ring);
+    return ring_octets(o->routes[i]->ring);
+}
+
+const struct pace *outlet_route_pace(const struct outlet *o, unsigned i)
+{
+    return &o->routes[i]->pace;
 }

@@ -10,6 +10,7 @@
 
 #include "endpoint.h"
 #include "intake.h"
+#include "pace.h"
 
 struct outlet;
 
@@ -44,5 +45,9 @@ unsigned outlet_route_count(const struct outlet *outlet);
 const char *outlet_route_source(const struct outlet *outlet, unsigned i);
 const char *outlet_sink(const struct outlet *outlet);
 struct tally outlet_route_tally(const struct outlet *outlet, unsigned i);
+const struct pace *outlet_route_pace(const struct outlet *outlet, unsigned i);
+
+/* Octets in the route's ring now, and how many fit. */
+size_t outlet_route_ring(const struct outlet *outlet, unsigned i, size_t *capacity);
 
 #endif

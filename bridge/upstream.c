@@ -6,7 +6,6 @@
 
 #include "json.h"
 #include "log.h"
-#include "sequence.h"
 
 enum { LINKS_MAX = 1024, LINK_HOPS = 64 };
 
@@ -256,5 +255,26 @@ void upstream_print(struct upstream *upstream, FILE *out)
     pthread_mutex_lock(&upstream->lock);
     for (unsigned i = 0; i < upstream->count; i++)
         link_print(upstream, upstream->links[i], out);
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+void upstream_visit(struct upstream *upstream,
+                    void (*visit)(void *arg, const struct link_view *link), void *arg)
+{
+    pthread_mutex_lock(&upstream->lock);
+    for (unsigned i = 0; i < upstream->count; i++) {
+        const struct link *link = upstream->links[i];
+        const struct link_view view = {
+            .source = upstream->source,
+            .hop = sender_of(link)->hop,
+            .instance = link->instance,
+            .sequence = &link->sequence,
+            .shared = link->shared,
+            .finished = link->finished,
+            .hops = link->hops,
+            .hop_count = link->hop_count,
+        };
+        visit(arg, &view);
+    }
     pthread_mutex_unlock(&upstream->lock);
 }

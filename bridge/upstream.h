@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "envelope.h"
+#include "sequence.h"
 
 struct upstream;
 
@@ -26,6 +27,22 @@ void upstream_add_hops(struct upstream *upstream, struct envelope *envelope);
 /* Appends one JSON object per link to the open array; prints one block of the table per link. */
 void upstream_json(struct upstream *upstream, struct buffer *out);
 void upstream_print(struct upstream *upstream, FILE *out);
+
+/* One link, as it is read: borrowed for the call that shows it. */
+struct link_view {
+    const char *source;
+    const char *hop; /* the sender's name */
+    uint64_t instance;
+    const struct sequence *sequence;
+    bool shared;
+    bool finished;
+    const struct hop_ledger *hops;
+    unsigned hop_count;
+};
+
+/* Shows each link, the oldest first, under the lock: `visit` is quick and calls nothing here. */
+void upstream_visit(struct upstream *upstream,
+                    void (*visit)(void *arg, const struct link_view *link), void *arg);
 
 /* The fields of a tally, in the ledger's order. */
 void tally_json(struct buffer *out, const struct tally *tally);

@@ -1,0 +1,273 @@
+"""What a hop shows of itself over HTTP: metrics, health, the ledger and the page."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import lab
+
+COUNTERS = ("received", "delivered", "dropped", "filtered", "malformed", "failed")
+PATHS = ("/", "/status.js", "/status.css", "/healthz", "/readyz", "/ledger", "/metrics")
+
+
+class Status(lab.Case):
+    def hop(self, *args, **kwargs):
+        """A hop with a status address, which is its `port`."""
+        port = lab.free_port()
+        bridge = self.bridge(*args, "--status", f"127.0.0.1:{port}", **kwargs).ready()
+        bridge.port = port
+        return bridge
+
+    def ask(self, bridge, path, method="GET", body=None):
+        """(code, headers, body) of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=lab.PATIENCE)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def text(self, bridge, path):
+        code, _, body = self.ask(bridge, path)
+        self.assertEqual(code, 200, body)
+        return body.decode()
+
+    def now(self, bridge):
+        ledger = json.loads(self.text(bridge, "/ledger"))
+        for route in ledger["routes"]:
+            lab.check_sum(route)
+        return ledger
+
+    def settled(self, bridge, count, route=0):
+        """The ledger once a route has received `count` messages and none is under way."""
+        def look():
+            ledger = self.now(bridge)
+            at = ledger["routes"][route]
+            return at["received"] >= count and at["in_flight"] == 0 and ledger
+        return lab.eventually(f"{count} messages settled", look)
+
+    def series(self, bridge):
+        """{(name, labels as they stand): value}; no series stands there twice."""
+        found = {}
+        for line in self.text(bridge, "/metrics").splitlines():
+            if line.startswith("#"):
+                continue
+            name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? ([0-9.]+)", line).groups()
+            self.assertNotIn((name, labels or ""), found)
+            found[name, labels or ""] = float(value)
+        return found
+
+    def promtool(self, bridge):
+        lab.need("promtool")
+        done = subprocess.run(["promtool", "check", "metrics"], input=self.text(bridge, "/metrics").encode(),
+                              capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+
+    def two_hops(self):
+        """A collector and a bridge that it sends to, both with a status address."""
+        bus = f"nng+tcp:127.0.0.1:{lab.free_port()}"
+        last = self.hop("--from", bus, "--to", self.path("out.fstrm"), hop="last")
+        first = self.hop("--from", f"unix:{self.path('s')}", "--to", bus, hop="first")
+        return first, last
+
+    def send(self, times=1):
+        """Sends a corpus so often; how many messages that is."""
+        frames = lab.split(lab.corpus_octets("bind"))
+        sock = lab.sender(self.path("s"))
+        for _ in range(times):
+            sock.sendall(b"".join(map(lab.data, frames)))
+        lab.finish(sock)
+        return times * len(frames)
+
+    def test_metrics_are_exact_and_promtool_finds_nothing_to_say(self):
+        first, last = self.two_hops()
+        self.assertIn(("dnstap_bridge_source_connections", f'source="unix:{self.path("s")}"'),
+                      self.series(first))
+        count = self.send(20)
+        for bridge in (first, last):
+            route = self.settled(bridge, count)["routes"][0]
+            self.assertEqual(route["delivered"], count)
+            series = self.series(bridge)
+            labels = f'source="{route["source"]}",sink="{route["sink"]}"'
+            for counter in COUNTERS:
+                self.assertEqual(series[f"dnstap_bridge_{counter}_total", labels], route[counter])
+            self.assertEqual(series["dnstap_bridge_in_flight_messages", labels], 0)
+            self.assertEqual(series["dnstap_bridge_ring_bytes", labels], 0)
+            self.assertEqual(series["dnstap_bridge_ring_capacity_bytes", labels], 64 << 20)
+            sizes = "dnstap_bridge_batch_messages"
+            batches = series[sizes + "_count", labels]
+            self.assertEqual(series[sizes + "_sum", labels], count)
+            self.assertEqual(series[sizes + "_bucket", labels + ',le="+Inf"'], batches)
+            self.assertEqual(series["dnstap_bridge_message_age_seconds_count", labels], batches)
+            self.assertEqual(series["dnstap_bridge_message_age_seconds_bucket", labels + ',le="3600.000000"'], 0,
+                             "the corpus is older than an hour")
+        self.promtool(first)
+        # what the sender says of itself comes with its next envelope: here its goodbye
+        self.assertEqual(first.stop(), 0, first.log())
+        self.upstream_series_are_the_ledger(last, count)
+        self.promtool(last)
+
+    def upstream_series_are_the_ledger(self, last, count):
+        def look():
+            ledger = self.now(last)
+            return ledger["upstream"][0]["finished"] and ledger
+        link = lab.eventually("the sender's last ledger", look)["upstream"][0]
+        series = self.series(last)
+        labels = f'source="{link["source"]}",hop="first",instance_id="{link["instance"]}"'
+        self.assertEqual(series["dnstap_bridge_link_received_total", labels], count)
+        self.assertEqual(series["dnstap_bridge_link_lost_messages", labels], 0)
+        self.assertEqual(series["dnstap_bridge_link_finished", labels], 1)
+        labels = (f'source="{link["source"]}",link="{link["instance"]}",hop="first",'
+                  f'instance_id="{link["instance"]}"')
+        for counter in COUNTERS:
+            self.assertEqual(series[f"dnstap_bridge_upstream_{counter}_total", labels], link["path"][0][counter])
+
+    def test_labels_are_escaped_and_twins_told_apart(self):
+        out = os.fsencode(self.folder) + b'/a "b" \\ \xff\n.fstrm'
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", os.fsdecode(out), "--to", "/dev/null",
+                          "--to", "/dev/null", hop='h"\\')
+        names = {labels for name, labels in self.series(bridge) if name == "dnstap_bridge_received_total"}
+        source = f'source="unix:{self.path("s")}"'
+        self.assertEqual(names, {
+            f'{source},sink="{self.folder}/a \\"b\\" \\\\ \ufffd\\n.fstrm"',
+            f'{source},sink="/dev/null"', f'{source},sink="/dev/null#2"'})
+        self.assertIn('hop="h\\"\\\\"', self.text(bridge, "/metrics"))
+        self.promtool(bridge)
+
+    def test_the_ledger_is_the_one_at_the_end(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        self.assertEqual(self.ask(bridge, "/ledger")[1]["Content-Type"], "application/json")
+        shown = self.settled(bridge, self.send(3))
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        final = bridge.ledger()
+        self.assertGreaterEqual(final.pop("seconds"), shown.pop("seconds"))
+        self.assertEqual(final, shown)
+
+    def test_numbers_hold_while_messages_come(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        sock = lab.sender(self.path("s"))
+        frames = lab.split(lab.corpus_octets("bind"))
+        octets = b"".join(map(lab.data, frames))
+        before = 0
+        for _ in range(100):
+            sock.sendall(octets)
+            route = self.now(bridge)["routes"][0]  # its sum is checked
+            self.assertGreaterEqual(route["received"], before)
+            self.assertLessEqual(route["ring"], route["ring_capacity"])
+            before = route["received"]
+        series = self.series(bridge)
+        self.assertEqual(series["dnstap_bridge_source_connections", f'source="unix:{self.path("s")}"'], 1)
+        lab.finish(sock)
+        self.settled(bridge, 100 * len(frames))
+        lab.eventually("the sender gone", lambda: self.series(bridge)[
+            "dnstap_bridge_source_connections", f'source="unix:{self.path("s")}"'] == 0)
+
+    def test_a_full_ring_shows(self):
+        receiver = self.receiver(self.path("r"), reading=False)
+        bridge = self.hop("--from", f"unix:{self.path('s')}#max-frame=64KiB",
+                          "--to", f"unix:{self.path('r')}#ring=1MiB")
+        self.send(100)
+        route = lab.eventually("a loss", lambda: (r := self.now(bridge)["routes"][0])["dropped"] and r)
+        self.assertGreater(route["ring"], route["ring_capacity"] // 2)
+        self.assertEqual(route["ring_capacity"], 1 << 20)
+        labels = f'source="{route["source"]}",sink="{route["sink"]}"'
+        series = self.series(bridge)
+        self.assertEqual(series["dnstap_bridge_ring_bytes", labels], route["ring"])
+        self.assertEqual(series["dnstap_bridge_dropped_total", labels], route["dropped"])
+        receiver.reading.set()
+
+    def test_ready_until_it_stops_and_healthy_to_the_end(self):
+        self.receiver(self.path("r"), reading=False)
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", f"unix:{self.path('r')}",
+                          "--drain-timeout", "1h")
+        self.assertEqual(self.ask(bridge, "/readyz")[0], 200)
+        self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+        self.send(20)
+        bridge.send(signal.SIGTERM)
+        lab.eventually("not ready", lambda: self.ask(bridge, "/readyz")[0] == 503)
+        self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+        self.assertEqual(bridge.stop(), 1, bridge.log())
+
+    def test_a_taken_port_is_one_line(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            code, out, err = lab.run_bridge("--from", lab.corpus("bind"), "--to", self.path("out"),
+                                            "--status", address)
+        self.assertEqual((code, out), (2, b""), err)
+        self.assertRegex(err, rf"\Adnstap-bridge: status {address}: .*[Ii]n use.*\n\Z")
+        code, _, err = lab.run_bridge("--from", "-", "--to", "-", "--status", "here")
+        self.assertEqual(code, 2)
+        self.assertRegex(err, r"\A.*ADDR:PORT.*\n\Z")
+
+    def test_methods_and_paths(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        for path in PATHS:
+            with self.subTest(path=path):
+                code, headers, body = self.ask(bridge, path)
+                self.assertEqual(code, 200)
+                self.assertEqual(int(headers["Content-Length"]), len(body))
+                self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+                self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
+                code, headers, body = self.ask(bridge, path, "HEAD")
+                self.assertEqual((code, body), (200, b""))
+                self.assertGreater(int(headers["Content-Length"]), 0)
+                for method in ("POST", "PUT", "DELETE"):
+                    self.assertEqual(self.ask(bridge, path, method, b"x")[0], 405, method)
+        for path in ("/nothing", "/ledger.json", "/../etc/passwd", "/metrics/x"):
+            self.assertEqual(self.ask(bridge, path)[0], 404, path)
+
+    def test_who_says_nothing_harms_nobody(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        silent = [lab.connect(("127.0.0.1", bridge.port)) for _ in range(100)]
+        for i, sock in enumerate(silent):
+            self.addCleanup(sock.close)
+            if i % 2:
+                sock.sendall(b"GET /metr")
+        # asks for much and takes nothing
+        silent[1].sendall(b"ics HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        count = self.send(10)
+        self.assertEqual(self.settled(bridge, count)["routes"][0]["delivered"], count)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+
+    def test_garbage_is_survived(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        for octets in (b"\0" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100000,
+                       b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                       b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n:\r\n\r\n"):
+            with lab.connect(("127.0.0.1", bridge.port)) as sock:
+                sock.sendall(octets)
+                sock.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):
+                    while sock.recv(65536):
+                        pass
+        self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+
+    def test_idle_it_makes_no_wakeups(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        self.ask(bridge, "/metrics")
+
+        def switches():
+            counts, folder = {}, f"/proc/{bridge.process.pid}/task"
+            for task in os.listdir(folder):
+                with open(f"{folder}/{task}/status") as f:
+                    counts[task] = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1)
+            return counts
+
+        def still():
+            before = switches()
+            time.sleep(1)
+            return before == switches()
+        lab.eventually("a second without a wakeup", still)
+
+
+if __name__ == "__main__":
+    lab.main()
