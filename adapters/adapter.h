@@ -126,6 +126,7 @@ struct adapter {
 
 extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;
+extern const struct adapter nmsg_adapter;
 extern const struct adapter nng_adapter;
 extern const struct adapter http_adapter;
 extern const struct adapter kafka_adapter;

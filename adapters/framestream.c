@@ -1,5 +1,6 @@
 /* Frame Streams over stream sockets, as DNS servers and fstrm's tools speak it: unix:PATH,
  * tcp:HOST:PORT. */
+#include "access.h"
 #include "framestream.h"
 
 static const char *const schemes[] = {"unix", "tcp", NULL};
@@ -11,6 +12,7 @@ static const struct option_spec source_options[] = {
      .meaning = "senders at once; a further one is turned away"},
     {.name = "partial", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096,
      .meaning = "memory for unfinished frames of all senders; one that needs more is closed"},
+    ACCESS_OPTIONS,
     {0},
 };
 

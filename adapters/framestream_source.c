@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "framestream.h"
 #include "log.h"
 #include "socket.h"
@@ -50,6 +51,7 @@ struct source {
     uint64_t connections_max;
     _Atomic uint64_t connections; /* written by our thread, read by any */
     struct stream_budget budget;
+    struct access_list allowed;
     struct connection_list opening; /* in the handshake: the first has the earliest deadline */
     struct connection_list started;
 };
@@ -238,6 +240,18 @@ static bool connection_add(struct source *s, int fd, const struct sockaddr *peer
     return true;
 }
 
+static bool is_allowed(struct source *s, const struct sockaddr *peer)
+{
+    static struct log_limit limit;
+    char name[PEER_NAME];
+    if (access_allows(&s->allowed, peer))
+        return true;
+    address_print(peer, name, sizeof name);
+    log_limited(&limit, LOG_WARN, "source %s: sender %s was turned away: allow= does not name it",
+                s->place->url, name);
+    return false;
+}
+
 static void accept_senders(struct source *s)
 {
     for (;;) {
@@ -249,8 +263,10 @@ static void accept_senders(struct source *s)
                 turn_away_without_descriptor(s);
             return;
         }
-        if (s->connections >= s->connections_max ||
-            !connection_add(s, fd, (const struct sockaddr *)&peer)) {
+        if (!is_allowed(s, (const struct sockaddr *)&peer)) {
+            close(fd);
+        } else if (s->connections >= s->connections_max ||
+                   !connection_add(s, fd, (const struct sockaddr *)&peer)) {
             turn_away(s);
             close(fd);
         }
@@ -347,6 +363,7 @@ static struct source *framestream_source_open(const struct place *place, struct 
         .connections_max = options_number(place->options, "max-connections"),
         .budget.limit = options_number(place->options, "partial"),
     };
+    access_read(place->options, &s->allowed);
     if (!waker_init(&s->waker) || s->epoll < 0 || s->reserve < 0)
         error_set(error, "no descriptor left: %s", strerror(errno));
     else if ((s->listener = socket_listen(place, error)) >= 0 &&
@@ -370,6 +387,7 @@ static uint64_t framestream_source_connections(const struct source *s)
 
 const struct source_ops framestream_source_ops = {
     .open = framestream_source_open,
+    .check = access_check,
     .run = framestream_source_run,
     .stop = framestream_source_stop,
     .free = framestream_source_free,

@@ -13,38 +13,61 @@
 
 /* librdkafka's levels are those of syslog.h, whose names log.h has for its own. */
 enum { KAFKA_SAYS_ERROR = 3, KAFKA_SAYS_WARNING = 4 };
+enum { SCRAM_MENDED = 0x02060100 };
 
-#define PROPERTY                                                                                       \
-    {                                                                                                  \
-        .name = "PROPERTY", .type = OPTION_STRING, .repeats = true, .any_name = true,                  \
-        .meaning = "every property of librdkafka by its own name; secrets as file:PATH or env:NAME"    \
+#define PROPERTY                                                                             \
+    {                                                                                        \
+        .name = "PROPERTY", .type = OPTION_STRING, .repeats = true, .any_name = true,        \
+        .meaning =                                                                           \
+            "every property of librdkafka by its own name; secrets as file:PATH or env:NAME" \
     }
 
 static const char *const schemes[] = {"kafka", NULL};
 
 static const struct option_spec source_options[] = {
-    {.name = "group", .type = OPTION_STRING, .fallback = "dnstap-bridge",
+    {.name = "group",
+     .type = OPTION_STRING,
+     .fallback = "dnstap-bridge",
      .meaning = "the consumer group: its members share the partitions"},
-    {.name = "from", .type = OPTION_CHOICE, .choices = "stored|earliest|latest", .fallback = "stored",
+    {.name = "from",
+     .type = OPTION_CHOICE,
+     .choices = "stored|earliest|latest",
+     .fallback = "stored",
      .meaning = "where to begin: where the group left off (or else the earliest), or anew"},
-    {.name = "until", .type = OPTION_CHOICE, .choices = "end",
+    {.name = "until",
+     .type = OPTION_CHOICE,
+     .choices = "end",
      .meaning = "stop at what was the end when we came (unset: never)"},
-    {.name = "on-failure", .type = OPTION_CHOICE, .choices = "hold|skip", .fallback = "hold",
-     .meaning = "a message that a sink failed or dropped: hold the offsets, so that a restart repeats it, or go on"},
-    {.name = "dead-letter", .type = OPTION_STRING,
+    {.name = "on-failure",
+     .type = OPTION_CHOICE,
+     .choices = "hold|skip",
+     .fallback = "hold",
+     .meaning = "a message that a sink failed or dropped: hold the offsets, so that a restart "
+                "repeats it, or go on"},
+    {.name = "dead-letter",
+     .type = OPTION_STRING,
      .meaning = "the topic for records that do not decode (unset: they are counted only)"},
     PROPERTY,
     {0},
 };
 
 static const struct option_spec sink_options[] = {
-    {.name = "key", .type = OPTION_CHOICE, .choices = "none|identity|client|qname", .fallback = "none",
+    {.name = "key",
+     .type = OPTION_CHOICE,
+     .choices = "none|identity|client|qname",
+     .fallback = "none",
      .meaning = "what records are keyed by: messages with one key stay in one partition"},
-    {.name = "partition", .type = OPTION_STRING,
-     .meaning = "a number, or any: by key, or spread (default: any; with format=frames 0, which keeps all in order)"},
-    {.name = "schema-registry", .type = OPTION_STRING,
-     .meaning = "URL of a schema registry: register dnstap.proto, and frame records as its clients expect"},
-    {.name = "registry-auth", .type = OPTION_STRING, .secret = true,
+    {.name = "partition",
+     .type = OPTION_STRING,
+     .meaning = "a number, or any: by key, or spread (default: any; with format=frames 0, which "
+                "keeps all in order)"},
+    {.name = "schema-registry",
+     .type = OPTION_STRING,
+     .meaning = "URL of a schema registry: register dnstap.proto, and frame records as its clients "
+                "expect"},
+    {.name = "registry-auth",
+     .type = OPTION_STRING,
+     .secret = true,
      .meaning = "USER:PASSWORD for it: file:PATH, env:NAME, or itself"},
     PROPERTY,
     {0},
@@ -53,7 +76,8 @@ static const struct option_spec sink_options[] = {
 const struct adapter kafka_adapter = {
     .schemes = schemes,
     .address = "//BROKER[,BROKER]/TOPIC",
-    .source_summary = "consumes as a member of a group; offsets move when every sink has settled the messages",
+    .source_summary =
+        "consumes as a member of a group; offsets move when every sink has settled the messages",
     .sink_summary = "produces, and waits for the brokers' acknowledgements",
     .source = &kafka_source_ops,
     .sink = &kafka_sink_ops,
@@ -63,18 +87,23 @@ const struct adapter kafka_adapter = {
 
 const char *kafka_topic(const struct place *place, struct error *error)
 {
-    const char *slash = strncmp(place->address, "//", 2) == 0 ? strchr(place->address + 2, '/') : NULL;
+    const char *slash =
+        strncmp(place->address, "//", 2) == 0 ? strchr(place->address + 2, '/') : NULL;
     if (!slash || slash == place->address + 2) {
         error_set(error, "names no broker and topic: kafka://BROKER[,BROKER]/TOPIC");
         return NULL;
     }
-    const char *topic = slash + 1;
+    return kafka_topic_legal(slash + 1, error) ? slash + 1 : NULL;
+}
+
+bool kafka_topic_legal(const char *topic, struct error *error)
+{
     static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t len = strlen(topic);
     if (len > 0 && len <= KAFKA_TOPIC_MAX && strspn(topic, legal) == len)
-        return topic;
-    error_set(error, "'%.260s' is no topic: 1 to %d of a-z A-Z 0-9 . _ -", topic, KAFKA_TOPIC_MAX);
-    return NULL;
+        return true;
+    return error_set(error, "'%.260s' is no topic: 1 to %d of a-z A-Z 0-9 . _ -", topic,
+                     KAFKA_TOPIC_MAX);
 }
 
 static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
@@ -111,6 +140,8 @@ static bool set_theirs(rd_kafka_conf_t *conf, const struct kafka_property *ours,
 {
     static const struct option_spec property = PROPERTY;
     char *value = strchr(line, '=');
+    if (!value) /* the options keep one a line */
+        return error_set(error, "'%s' is no NAME=VALUE: a property cannot hold a line end", line);
     *value++ = '\0';
     if (is_fixed(ours, line))
         return error_set(error, "'%s' is set by the bridge itself", line);
@@ -119,8 +150,9 @@ static bool set_theirs(rd_kafka_conf_t *conf, const struct kafka_property *ours,
     char *secret = secret_read(value, error);
     char why[KAFKA_REASON];
     /* librdkafka's words would show the value */
-    bool ok = secret && (rd_kafka_conf_set(conf, line, secret, why, sizeof why) == RD_KAFKA_CONF_OK ||
-                         error_set(error, "'%s' is refused by librdkafka", line));
+    bool ok =
+        secret && (rd_kafka_conf_set(conf, line, secret, why, sizeof why) == RD_KAFKA_CONF_OK ||
+                   error_set(error, "'%s' is refused by librdkafka", line));
     secret_free(secret);
     return ok;
 }
@@ -167,7 +199,8 @@ bool kafka_check(const struct place *place, const struct kafka_property *ours, s
     return conf != NULL;
 }
 
-uint64_t kafka_number(const struct options *options, const struct kafka_property *ours, const char *name)
+uint64_t kafka_number(const struct options *options, const struct kafka_property *ours,
+                      const char *name)
 {
     size_t len = strlen(name);
     const char *line = options_string(options, "PROPERTY");
@@ -194,17 +227,30 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     static struct log_limit limit;
     enum log_level ours = level <= KAFKA_SAYS_ERROR ? LOG_ERROR : LOG_WARN;
     if (level > KAFKA_SAYS_WARNING)
-        log_line(LOG_INFO, "%s: librdkafka: %s: %s", url_of(rk), facility, text); /* they asked for debug= */
+        log_line(LOG_INFO, "%s: librdkafka: %s: %s", url_of(rk), facility,
+                 text); /* they asked for debug= */
     else
         log_limited(&limit, ours, "%s: librdkafka: %s: %s", url_of(rk), facility, text);
+}
+
+/* What librdkafka's words leave out: before 2.6.1 its SCRAM repeats its own nonce, which brokers
+ * took until Kafka 4 and now call invalid credentials. */
+static const char *hint(int code, const char *reason)
+{
+    bool scram = code == RD_KAFKA_RESP_ERR__AUTHENTICATION && strstr(reason, "SCRAM");
+    return scram && rd_kafka_version() < SCRAM_MENDED
+               ? " (a librdkafka before 2.6.1, as this one, cannot log in by SCRAM to Kafka 4: use "
+                 "a newer one, "
+                 "or PLAIN over TLS)"
+               : "";
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     static struct log_limit limit;
     (void)opaque;
-    log_limited(&limit, LOG_WARN, "%s: %s: %s", url_of(rk), rd_kafka_err2str((rd_kafka_resp_err_t)code),
-                reason);
+    log_limited(&limit, LOG_WARN, "%s: %s: %s%s", url_of(rk),
+                rd_kafka_err2str((rd_kafka_resp_err_t)code), reason, hint(code, reason));
 }
 
 void kafka_listen(rd_kafka_conf_t *conf)

@@ -1,4 +1,5 @@
-/* What the two directions of the Kafka adapter share: the address, and librdkafka's configuration. */
+/* What the two directions of the Kafka adapter share: the address, and librdkafka's configuration.
+ */
 #ifndef ADAPTERS_KAFKA_H
 #define ADAPTERS_KAFKA_H
 
@@ -23,6 +24,9 @@ struct kafka_property {
 /* The topic of //BROKERS/TOPIC, borrowed from the address. NULL with the error. */
 const char *kafka_topic(const struct place *place, struct error *error);
 
+/* Would a broker take it as a topic's name? False with the error. */
+bool kafka_topic_legal(const char *topic, struct error *error);
+
 /* Ours, then what the URL and the options say by librdkafka's own names; secrets are read here. The
  * caller owns it. NULL with librdkafka's words. */
 rd_kafka_conf_t *kafka_conf(const struct place *place, const struct kafka_property *ours,
@@ -32,17 +36,18 @@ rd_kafka_conf_t *kafka_conf(const struct place *place, const struct kafka_proper
 bool kafka_check(const struct place *place, const struct kafka_property *ours, struct error *error);
 
 /* A number among the properties, as the options set it, or else `ours`. */
-uint64_t kafka_number(const struct options *options, const struct kafka_property *ours, const char *name);
+uint64_t kafka_number(const struct options *options, const struct kafka_property *ours,
+                      const char *name);
 
-/* For rd_kafka_conf_set_*: puts librdkafka's lines and errors into the log, a few per ten seconds. The
- * configuration's opaque begins with a `const char *`: the URL that names us. */
+/* For rd_kafka_conf_set_*: puts librdkafka's lines and errors into the log, a few per ten seconds.
+ * The configuration's opaque begins with a `const char *`: the URL that names us. */
 void kafka_listen(rd_kafka_conf_t *conf);
 
-/* An eventfd; -1 with errno: none left. librdkafka signals it whenever a watched queue goes from empty to
- * filled. */
+/* An eventfd; -1 with errno: none left. librdkafka signals it whenever a watched queue goes from
+ * empty to filled. */
 int kafka_event_new(void);
 void kafka_watch(rd_kafka_queue_t *queue, int event);
-void kafka_signal(int event);  /* any thread */
-void kafka_quiet(int event);   /* takes the signals back, before looking */
+void kafka_signal(int event); /* any thread */
+void kafka_quiet(int event);  /* takes the signals back, before looking */
 
 #endif

@@ -120,10 +120,11 @@ static void store(struct offsets *o, const struct entry *entry)
 static void hold_offsets(struct offsets *o)
 {
     o->stuck = true;
-    log_line(LOG_ERROR,
-             "source %s: a sink failed or dropped messages, or they could not be delivered in time: the "
-             "offsets stay before them, and a restart repeats from there (on-failure=skip goes on)",
-             o->url);
+    log_line(
+        LOG_ERROR,
+        "source %s: a sink failed or dropped messages, or they could not be delivered in time: the "
+        "offsets stay before them, and a restart repeats from there (on-failure=skip goes on)",
+        o->url);
 }
 
 /* Under the lock: the entries that are through, oldest first. */

@@ -1,10 +1,11 @@
 /* Produces records, and settles messages by the brokers' reports: a message per record, or with
- * format=frames a batch per record with its envelope in a header. A full queue of librdkafka makes the
- * route's thread wait, so that loss happens in the ring, and is counted there. */
+ * format=frames a batch per record with its envelope in a header. A full queue of librdkafka makes
+ * the route's thread wait, so that loss happens in the ring, and is counted there. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kafka.h"
@@ -16,15 +17,16 @@
 #include "waker.h"
 
 enum {
-    LOOK_MS = 100,          /* how soon an end of waiting inside librdkafka is noticed */
+    FUTURE_S = 1800, /* brokers refuse a time that is an hour ahead, and all that came with it */
+    LOOK_MS = 100,   /* how soon an end of waiting inside librdkafka is noticed */
     REGISTRY_RETRY_MS = 2000,
-    RECORD_OVERHEAD = 256,  /* octets of memory of librdkafka for a record beside its own */
-    REQUESTS = 32 << 20,    /* and for requests under way: five of 1 MB for each of some brokers */
-    REGISTRY_HEAD = 6,      /* octets before a protobuf: 0, schema id, message index [0] */
+    RECORD_OVERHEAD = 256, /* octets of memory of librdkafka for a record beside its own */
+    REQUESTS = 32 << 20,   /* and for requests under way: five of 1 MB for each of some brokers */
+    REGISTRY_HEAD = 6,     /* octets before a protobuf: 0, schema id, message index [0] */
 };
 
-/* Nothing that was accepted is lost or doubled, and nothing is given up for taking long: the ring in
- * front is where that is counted. */
+/* Nothing that was accepted is lost or doubled, and nothing is given up for taking long: the ring
+ * in front is where that is counted. */
 static const struct kafka_property defaults[] = {
     {"enable.idempotence", "true", false},
     {"acks", "all", false},
@@ -48,6 +50,7 @@ struct sink {
     bool frames;
     enum record_key key;
     int32_t partition;
+    int64_t latest_ms; /* of a message's time that is put into its record */
     struct postmark postmark;
     struct buffer scratch; /* an envelope, or a framed value */
     char *registry_auth;
@@ -91,8 +94,8 @@ static void fail(const struct shipment *shipment, size_t len, const char *why)
 {
     static struct log_limit limit;
     shipment_settle(shipment, OUTCOME_FAILED);
-    log_limited(&limit, LOG_WARN, "sink %s: a record of %zu octets failed: %s", shipment->sink->url, len,
-                why);
+    log_limited(&limit, LOG_WARN, "sink %s: a record of %zu octets failed: %s", shipment->sink->url,
+                len, why);
 }
 
 /* In rd_kafka_poll, so on the sink's thread. */
@@ -151,7 +154,8 @@ static bool restart_producer(struct sink *s)
     char why[KAFKA_REASON] = "";
     struct error error;
     rd_kafka_fatal_error(s->rk, why, sizeof why);
-    log_line(LOG_ERROR, "sink %s: the producer starts anew, what it held is failed: %s", s->url, why);
+    log_line(LOG_ERROR, "sink %s: the producer starts anew, what it held is failed: %s", s->url,
+             why);
     stop_producer(s);
     while (!start_producer(s, &error)) {
         log_line(LOG_ERROR, "sink %s: %s; trying again", s->url, error.text);
@@ -171,10 +175,11 @@ static rd_kafka_error_t *produce_once(struct sink *s, struct shipment *shipment,
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = shipment},
         /* produced alike whether empty or not: a value of NULL is a tombstone */
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.len}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.len}},
     };
     size_t n = 5;
-    if (facts->time_ms > 0)
+    if (facts->time_ms > 0 && facts->time_ms <= s->latest_ms)
         v[n++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = facts->time_ms};
     if (facts->key_len > 0)
         v[n++] = (rd_kafka_vu_t){
@@ -189,7 +194,7 @@ static rd_kafka_error_t *produce_once(struct sink *s, struct shipment *shipment,
 static bool produce(struct sink *s, struct shipment *shipment, struct frame value,
                     const struct record_facts *facts, rd_kafka_headers_t *headers)
 {
-    for (;;) {
+    while (s->rk) {
         rd_kafka_error_t *problem = produce_once(s, shipment, value, facts, headers);
         if (!problem) {
             shipment->left++;
@@ -209,6 +214,9 @@ static bool produce(struct sink *s, struct shipment *shipment, struct frame valu
             return !again;
         }
     }
+    if (headers)
+        rd_kafka_headers_destroy(headers);
+    return false;
 }
 
 /* A batch as one record; without a parcel, the closing envelope. */
@@ -220,7 +228,8 @@ static void write_frames(struct sink *s, const struct parcel *parcel)
     buffer_clear(&s->scratch);
     envelope_write(&s->postmark.envelope, &s->scratch);
     if (!shipment || !headers || s->scratch.failed ||
-        rd_kafka_header_add(headers, KAFKA_ENVELOPE_HEADER, -1, s->scratch.data, (ssize_t)s->scratch.len)) {
+        rd_kafka_header_add(headers, KAFKA_ENVELOPE_HEADER, -1, s->scratch.data,
+                            (ssize_t)s->scratch.len)) {
         log_line(LOG_ERROR, "sink %s: out of memory for a record", s->url);
         if (parcel)
             parcel_settle(parcel, OUTCOME_FAILED, parcel->count);
@@ -316,6 +325,7 @@ static void kafka_sink_write(struct sink *s, const struct parcel *parcel)
             log_line(LOG_ERROR, "sink %s: out of memory for records", s->url);
             return;
         }
+        s->latest_ms = ((int64_t)time(NULL) + FUTURE_S) * 1000;
         if (parcel->ends)
             write_records(s, parcel, shipment);
         else
@@ -388,11 +398,16 @@ static bool read_partition(const struct place *place, int32_t *partition, struct
 static bool kafka_sink_check(const struct place *place, struct error *error)
 {
     int32_t partition;
+    const char *registry = options_string(place->options, "schema-registry");
     bool frames = options_is(place->options, "format", "frames");
-    if (options_string(place->options, "schema-registry") && !options_is(place->options, "format", "dnstap"))
+    if (registry && strncmp(registry, "http://", 7) != 0 && strncmp(registry, "https://", 8) != 0)
+        return error_set(error, "schema-registry takes a URL, http://... or https://..., not '%s'",
+                         registry);
+    if (registry && !options_is(place->options, "format", "dnstap"))
         return error_set(error, "schema-registry goes with format=dnstap");
     if (frames && !options_is(place->options, "key", "none"))
-        return error_set(error, "a record of format=frames holds many messages: key goes with the others");
+        return error_set(error,
+                         "a record of format=frames holds many messages: key goes with the others");
     return read_partition(place, &partition, error) && kafka_check(place, defaults, error);
 }
 
@@ -452,8 +467,8 @@ static bool kafka_sink_knows_events(const struct options *options)
 static uint64_t kafka_sink_memory(const struct options *options, uint64_t batch_max)
 {
     return kafka_number(options, defaults, "queue.buffering.max.kbytes") * 1024 +
-           kafka_number(options, defaults, "queue.buffering.max.messages") * RECORD_OVERHEAD + REQUESTS +
-           batch_max + sizeof(struct sink);
+           kafka_number(options, defaults, "queue.buffering.max.messages") * RECORD_OVERHEAD +
+           REQUESTS + batch_max + sizeof(struct sink);
 }
 
 const struct sink_ops kafka_sink_ops = {

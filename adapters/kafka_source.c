@@ -1,6 +1,6 @@
-/* Consumes a topic as a member of a group. Offsets move only when every route has settled the messages
- * (kafka_offsets.h), so a crash repeats what was in flight and loses nothing. Where a ring is full the
- * partitions are paused, and the group hears from us all the while. */
+/* Consumes a topic as a member of a group. Offsets move only when every route has settled the
+ * messages (kafka_offsets.h), so a crash repeats what was in flight and loses nothing. Where a ring
+ * is full the partitions are paused, and the group hears from us all the while. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -16,9 +16,13 @@
 #include "waker.h"
 
 enum {
-    PAUSE_LOOK_MS = 20,         /* how often a full ring is looked at */
-    GROUP_LOOK_MS = 60000,      /* an idle member must be heard of well within max.poll.interval.ms */
-    SETTLE_MS = 10000,          /* how long a partition that is taken away waits for its messages */
+    PAUSE_LOOK_MS = 20, /* how often a full ring is looked at */
+    NO_PAUSE_MS =
+        400, /* a ring that is full for less is waited for: a pause throws away what was fetched */
+    GROUP_LOOK_MS =
+        60000, /* how often an idle member is heard of, or four times per max.poll.interval.ms */
+    SETTLE_MS =
+        10000, /* how long a partition that is taken away waits for its messages, or half of it */
     WATERMARK_MS = 10000,
     DEAD_LETTER_MS = 1000,
 };
@@ -29,6 +33,7 @@ static const struct kafka_property defaults[] = {
     {"enable.auto.commit", "true", false},
     {"auto.commit.interval.ms", "250", false},
     {"auto.offset.reset", "earliest", false},
+    {"max.poll.interval.ms", "300000", false},
     {"queued.max.messages.kbytes", "16384", false},
     {"fetch.max.bytes", "16777216", false},
     {NULL, NULL, false},
@@ -40,7 +45,7 @@ static const struct kafka_property dead_letter_defaults[] = {
 struct partition { /* with until=end, or the first time that it is ours */
     int32_t number;
     int64_t end;
-    bool done;
+    bool done; /* read to its end, or another member's to read */
 };
 
 struct source {
@@ -58,6 +63,8 @@ struct source {
 
     bool finite;
     bool assigned;
+    unsigned assignments; /* so many until now: a new one begins without pauses */
+    int poll_interval_ms;
     struct partition *partitions;
     unsigned partition_count;
 
@@ -81,7 +88,8 @@ static struct partition *partition_of(struct source *s, int32_t number)
     return &grown[s->partition_count++];
 }
 
-/* Where this run begins in a partition that it gets for the first time, and with until=end, ends. */
+/* Where this run begins in a partition that it gets for the first time, and with until=end, ends.
+ */
 static void begin_partition(struct source *s, rd_kafka_topic_partition_t *p)
 {
     unsigned before = s->partition_count;
@@ -94,14 +102,20 @@ static void begin_partition(struct source *s, rd_kafka_topic_partition_t *p)
         p->offset = RD_KAFKA_OFFSET_BEGINNING;
     if (s->partition_count > before && options_is(s->place->options, "from", "latest"))
         p->offset = RD_KAFKA_OFFSET_END;
-    if (!s->finite || partition->end >= 0)
+    if (!s->finite)
         return;
+    if (partition->end >= 0) { /* it was ours before: if it is read, the first look says so */
+        partition->done = false;
+        return;
+    }
     int64_t low;
     rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(s->rk, s->topic, p->partition, &low,
                                                                &partition->end, WATERMARK_MS);
     if (err)
-        log_line(LOG_ERROR, "source %s: cannot learn the end of partition %d: %s; its end is where it is reached",
-                 s->url, p->partition, rd_kafka_err2str(err));
+        log_line(
+            LOG_ERROR,
+            "source %s: cannot learn the end of partition %d: %s; its end is where it is reached",
+            s->url, p->partition, rd_kafka_err2str(err));
     if (err)
         partition->end = 0;
 }
@@ -111,6 +125,7 @@ static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
     for (int i = 0; i < list->cnt; i++)
         begin_partition(s, &list->elems[i]);
     s->assigned = true;
+    s->assignments++;
     if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
         rd_kafka_error_destroy(rd_kafka_incremental_assign(s->rk, list));
     else
@@ -118,16 +133,28 @@ static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
     log_line(LOG_INFO, "source %s: %d partitions are ours to read", s->url, list->cnt);
 }
 
-/* What was taken from the partitions is settled and committed before somebody else goes on there. */
+static int at_most(int ms, int limit)
+{
+    return ms < limit ? ms : limit;
+}
+
+/* What was taken from the partitions is settled and committed before somebody else goes on there.
+ */
 static void give_back(struct source *s, rd_kafka_topic_partition_list_t *list)
 {
     if (s->intake) {
         intake_flush(s->intake);
         offsets_settle_rest(s->offsets);
-        if (!offsets_wait(s->offsets, SETTLE_MS))
+        if (!offsets_wait(s->offsets, (unsigned)at_most(SETTLE_MS, s->poll_interval_ms / 2)))
             log_line(LOG_WARN,
-                     "source %s: partitions were taken away while messages of them were not settled: they come again to their next reader",
+                     "source %s: partitions were taken away while messages of them were not "
+                     "settled: they come again to their next reader",
                      s->url);
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        struct partition *partition = partition_of(s, list->elems[i].partition);
+        if (partition)
+            partition->done = true;
     }
     rd_kafka_commit(s->rk, NULL, 0); /* with nothing stored there is nothing to commit */
     if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
@@ -137,8 +164,8 @@ static void give_back(struct source *s, rd_kafka_topic_partition_list_t *list)
 }
 
 /* In rd_kafka_consumer_poll or _close, so on the thread that runs or frees the source. */
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
-                         void *opaque)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct source *s = opaque;
     (void)rk;
@@ -178,12 +205,14 @@ static bool post_letter(struct source *s, const char *topic, const rd_kafka_mess
     if (!s->letters && !start_letters(s, error))
         return false;
     char origin[KAFKA_TOPIC_MAX + 64];
-    snprintf(origin, sizeof origin, "%s/%d/%lld", s->topic, record->partition, (long long)record->offset);
+    snprintf(origin, sizeof origin, "%s/%d/%lld", s->topic, record->partition,
+             (long long)record->offset);
     s->letter_result = RD_KAFKA_RESP_ERR__IN_PROGRESS;
     rd_kafka_resp_err_t err = rd_kafka_producev(
         s->letters, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_VALUE(record->payload, record->len), RD_KAFKA_V_KEY(record->key, record->key_len),
-        RD_KAFKA_V_HEADER("reason", reason, -1), RD_KAFKA_V_HEADER("origin", origin, -1), RD_KAFKA_V_END);
+        RD_KAFKA_V_VALUE(record->payload, record->len),
+        RD_KAFKA_V_KEY(record->key, record->key_len), RD_KAFKA_V_HEADER("reason", reason, -1),
+        RD_KAFKA_V_HEADER("origin", origin, -1), RD_KAFKA_V_END);
     while (!err && s->letter_result == RD_KAFKA_RESP_ERR__IN_PROGRESS) {
         rd_kafka_poll(s->letters, PAUSE_LOOK_MS);
         if (waker_woken(&s->waker))
@@ -205,12 +234,14 @@ static void refuse(struct source *s, const rd_kafka_message_t *record, uint32_t 
     const char *topic = options_string(s->place->options, "dead-letter");
     struct error error;
     intake_refuse(s->intake, messages > 0 ? messages : 1);
-    log_limited(&limit, LOG_WARN, "source %s: the record at offset %lld of partition %d is refused: %s",
-                s->url, (long long)record->offset, record->partition, reason);
+    log_limited(&limit, LOG_WARN,
+                "source %s: the record at offset %lld of partition %d is refused: %s", s->url,
+                (long long)record->offset, record->partition, reason);
     if (topic && !post_letter(s, topic, record, reason, &error)) {
-        log_limited(&limit, LOG_ERROR,
-                    "source %s: dead-letter topic %s does not take it: %s; the offsets stay before it",
-                    s->url, topic, error.text);
+        log_limited(
+            &limit, LOG_ERROR,
+            "source %s: dead-letter topic %s does not take it: %s; the offsets stay before it",
+            s->url, topic, error.text);
         offsets_spoil(s->offsets);
     }
 }
@@ -229,7 +260,8 @@ static void offer_apart(struct source *s, const rd_kafka_message_t *record, stru
     intake_offer(s->intake, batch);
 }
 
-static void take_frames(struct source *s, const rd_kafka_message_t *record, const void *header, size_t len)
+static void take_frames(struct source *s, const rd_kafka_message_t *record, const void *header,
+                        size_t len)
 {
     struct bus_message bus = {.frames = record->payload, .frames_len = (uint32_t)record->len};
     struct error error;
@@ -244,7 +276,8 @@ static void take_frames(struct source *s, const rd_kafka_message_t *record, cons
               error_set(&error, "its %zu octets are more than a batch may have", record->len);
     ok = ok && bus_check_frames(&bus, s->frame_max, &count, &error);
     if (ok && count != s->envelope.count)
-        ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count, count);
+        ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count,
+                       count);
     struct batch *batch = ok && count > 0 ? batch_alloc((uint32_t)(record->len + len)) : NULL;
     if (batch) {
         uint8_t *memory = (uint8_t *)(batch + 1);
@@ -312,11 +345,24 @@ static void take_message(struct source *s, const rd_kafka_message_t *record)
     note(s, record);
 }
 
+/* With until=end: is the record behind what was the end when we came? Notes the end when it is
+ * reached, for a topic that grows as fast as it is read never says that it is. */
+static bool beyond_end(struct source *s, const rd_kafka_message_t *record)
+{
+    struct partition *partition = s->finite ? partition_of(s, record->partition) : NULL;
+    if (!partition || partition->end <= 0)
+        return false;
+    partition->done = partition->done || record->offset + 1 >= partition->end;
+    return record->offset >= partition->end;
+}
+
 static void take_record(struct source *s, const rd_kafka_message_t *record)
 {
     rd_kafka_headers_t *headers;
     const void *envelope;
     size_t len;
+    if (beyond_end(s, record))
+        return;
     if (rd_kafka_message_headers(record, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
         rd_kafka_header_get_last(headers, KAFKA_ENVELOPE_HEADER, &envelope, &len) ==
             RD_KAFKA_RESP_ERR_NO_ERROR &&
@@ -364,16 +410,46 @@ static bool take_next(struct source *s, int timeout_ms)
     return true;
 }
 
-/* Full rings pause the partitions, so that the group goes on hearing from us while we wait. */
-static void wait_for_room(struct source *s, size_t len)
+/* Waits a moment for room. False: the rings are full still. */
+static bool room_soon(struct source *s, size_t len)
+{
+    for (int waited = 0; waited < NO_PAUSE_MS; waited += PAUSE_LOOK_MS / 4) {
+        if (waker_wait(&s->waker, -1, 0, PAUSE_LOOK_MS / 4) == WAIT_WOKEN ||
+            !intake_would_wait(s->intake, len))
+            return true;
+    }
+    return false;
+}
+
+static rd_kafka_topic_partition_list_t *pause_all(struct source *s)
 {
     rd_kafka_topic_partition_list_t *ours = NULL;
-    if (!intake_would_wait(s->intake, len) || rd_kafka_assignment(s->rk, &ours) != 0)
+    if (rd_kafka_assignment(s->rk, &ours) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_pause_partitions(s->rk, ours);
+    return ours;
+}
+
+/* Rings that stay full pause the partitions, so that the group goes on hearing from us while we
+ * wait. */
+static void wait_for_room(struct source *s, size_t len)
+{
+    if (!intake_would_wait(s->intake, len))
         return;
     intake_flush(s->intake);
-    rd_kafka_pause_partitions(s->rk, ours);
-    while (intake_would_wait(s->intake, len) && !waker_woken(&s->waker))
+    if (room_soon(s, len))
+        return;
+    rd_kafka_topic_partition_list_t *ours = pause_all(s);
+    unsigned assignments = s->assignments;
+    while (ours && intake_would_wait(s->intake, len) && !waker_woken(&s->waker)) {
         take_next(s, PAUSE_LOOK_MS); /* only events come now */
+        if (assignments == s->assignments)
+            continue;
+        assignments = s->assignments;
+        rd_kafka_topic_partition_list_destroy(ours);
+        ours = pause_all(s);
+    }
+    if (!ours)
+        return;
     rd_kafka_resume_partitions(s->rk, ours);
     rd_kafka_topic_partition_list_destroy(ours);
 }
@@ -383,7 +459,7 @@ static void rest(struct source *s)
 {
     intake_flush(s->intake);
     offsets_settle_rest(s->offsets);
-    waker_wait(&s->waker, s->event, POLLIN, GROUP_LOOK_MS);
+    waker_wait(&s->waker, s->event, POLLIN, at_most(GROUP_LOOK_MS, s->poll_interval_ms / 4));
     kafka_quiet(s->event);
 }
 
@@ -446,6 +522,10 @@ static bool start_consumer(struct source *s, struct error *error)
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     bool ok = rd_kafka_conf_set(conf, "group.id", options_string(s->place->options, "group"), why,
                                 sizeof why) == RD_KAFKA_CONF_OK;
+    if (ok && options_is(s->place->options, "from",
+                         "latest")) /* also where a partition comes back unread */
+        ok = rd_kafka_conf_set(conf, "auto.offset.reset", "latest", why, sizeof why) ==
+             RD_KAFKA_CONF_OK;
     if (ok)
         s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (!s->rk) {
@@ -455,7 +535,8 @@ static bool start_consumer(struct source *s, struct error *error)
     rd_kafka_poll_set_consumer(s->rk);
     s->queue = rd_kafka_queue_get_consumer(s->rk);
     kafka_watch(s->queue, s->event);
-    s->offsets = offsets_new(s->rk, s->url, s->topic, options_is(s->place->options, "on-failure", "hold"));
+    s->offsets =
+        offsets_new(s->rk, s->url, s->topic, options_is(s->place->options, "on-failure", "hold"));
     return s->offsets ? subscribe(s, error) : error_set(error, "out of memory");
 }
 
@@ -472,6 +553,7 @@ static struct source *kafka_source_open(const struct place *place, struct error 
         .topic = kafka_topic(place, error),
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
         .finite = options_is(place->options, "until", "end"),
+        .poll_interval_ms = (int)kafka_number(place->options, defaults, "max.poll.interval.ms"),
         .event = kafka_event_new(),
         .waker.fd = -1,
     };
@@ -485,6 +567,9 @@ static struct source *kafka_source_open(const struct place *place, struct error 
 
 static bool kafka_source_check(const struct place *place, struct error *error)
 {
+    const char *letters = options_string(place->options, "dead-letter");
+    if (letters && !kafka_topic_legal(letters, error))
+        return false;
     return kafka_check(place, defaults, error);
 }
 

@@ -1,15 +1,18 @@
-/* Batches over nng: nng+tcp:HOST:PORT, nng+ipc:PATH, nng+inproc:NAME. Push and pull make a pipeline
+/* Batches over nng: nng+tcp:HOST:PORT, nng+tls:HOST:PORT, nng+ipc:PATH, nng+inproc:NAME. Push and pull make a pipeline
  * with back-pressure; pub and sub spread copies to whoever listens. */
 #include "nng.h"
+
+#include <nng/transport/tls/tls.h>
 
 #include <stdio.h>
 #include <string.h>
 
 #include "log.h"
+#include "nng_tls.h"
 
 enum { RECONNECT_FIRST_MS = 100, RECONNECT_LAST_MS = 1000 };
 
-static const char *const schemes[] = {"nng+tcp", "nng+ipc", "nng+inproc", NULL};
+static const char *const schemes[] = {"nng+tcp", "nng+tls", "nng+ipc", "nng+inproc", NULL};
 
 static const struct option_spec source_options[] = {
     {.name = "socket", .type = OPTION_CHOICE, .choices = "pull|sub", .fallback = "pull",
@@ -22,6 +25,7 @@ static const struct option_spec source_options[] = {
      .meaning = "sub: batches that nng holds for us before it drops (seen as lost)"},
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
+    NNG_TLS_OPTIONS,
     {0},
 };
 
@@ -36,6 +40,7 @@ static const struct option_spec sink_options[] = {
      .meaning = "pub: batches that nng holds for a slow subscriber before it drops"},
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
+    NNG_TLS_OPTIONS,
     {0},
 };
 
@@ -86,35 +91,68 @@ bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *e
 
 static void write_url(const struct place *place, char *out, size_t room)
 {
-    const char *transport = strchr(place->scheme, '+') + 1;
+    const char *transport = nng_is_tls(place) ? "tls+tcp" : strchr(place->scheme, '+') + 1;
     const char *address = place->address;
     if (strncmp(address, "//", 2) == 0)
         address += 2;
     snprintf(out, room, "%s://%s", transport, address);
 }
 
+/* Does this end listen: as the options say, else as its kind of socket does? */
+static bool is_listening(const struct options *options, bool listens)
+{
+    return options_flag(options, "listen") || (listens && !options_flag(options, "dial"));
+}
+
+bool nng_check(const struct place *place, bool listens, struct error *error)
+{
+    if (options_flag(place->options, "listen") && options_flag(place->options, "dial"))
+        return error_set(error, "options 'listen' and 'dial' exclude each other");
+    return nng_tls_check(place, is_listening(place->options, listens), error);
+}
+
+/* An nng error number. */
+static int start_listener(nng_socket socket, const char *url, nng_tls_config *tls)
+{
+    nng_listener listener;
+    int rv = nng_listener_create(&listener, socket, url);
+    if (rv == 0 && tls)
+        rv = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls);
+    return rv ? rv : nng_listener_start(listener, 0);
+}
+
+static int start_dialer(nng_socket socket, const char *url, nng_tls_config *tls)
+{
+    nng_dialer dialer;
+    int rv = nng_dialer_create(&dialer, socket, url);
+    if (rv == 0 && tls)
+        rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
+    return rv ? rv : nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+}
+
 bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error)
 {
-    const struct options *options = place->options;
-    bool listen = options_flag(options, "listen"), dial = options_flag(options, "dial");
+    bool listen = is_listening(place->options, listens);
+    nng_tls_config *tls = NULL;
     char url[256];
-    if (listen && dial)
-        return error_set(error, "options 'listen' and 'dial' exclude each other");
     write_url(place, url, sizeof url);
+    if (nng_is_tls(place)) {
+        nng_tls_register();
+        tls = nng_tls_config_for(place, listen, error);
+        if (!tls)
+            return false;
+    }
     nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_FIRST_MS);
     nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_LAST_MS);
-    int rv;
-    if (listen || (listens && !dial))
-        rv = nng_listen(socket, url, NULL, 0);
-    else
-        rv = nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK);
-    return rv == 0 || error_set(error, "cannot %s: %s", listen || (listens && !dial) ? "listen" : "dial",
-                                nng_strerror(rv));
+    int rv = listen ? start_listener(socket, url, tls) : start_dialer(socket, url, tls);
+    if (tls)
+        nng_tls_config_free(tls); /* nng holds its own */
+    return rv == 0 || error_set(error, "cannot %s: %s", listen ? "listen" : "dial", nng_strerror(rv));
 }
 
 const struct adapter nng_adapter = {
     .schemes = schemes,
-    .address = "HOST:PORT for tcp, PATH for ipc, NAME for inproc",
+    .address = "HOST:PORT for tcp and tls, PATH for ipc, NAME for inproc",
     .source_summary = "takes batches from other hops: socket=pull or sub",
     .sink_summary = "sends batches to other hops: socket=push or pub",
     .source = &nng_source_ops,

@@ -22,6 +22,9 @@ struct nng_peers {
 /* Follows the socket's peers in `peers`, which outlives the socket. False with the error. */
 bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *error);
 
+/* Judges the options of either end; `listens` as below. False with the error. */
+bool nng_check(const struct place *place, bool listens, struct error *error);
+
 /* Listens or dials as the options say, else as `listens` says. False with the error. */
 bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error);
 

@@ -234,7 +234,13 @@ static bool nng_sink_knows_events(const struct options *options)
     return true;
 }
 
+static bool nng_sink_check(const struct place *place, struct error *error)
+{
+    return nng_check(place, options_is(place->options, "socket", "pub"), error);
+}
+
 const struct sink_ops nng_sink_ops = {
+    .check = nng_sink_check,
     .knows_events = nng_sink_knows_events,
     .open = nng_sink_open,
     .write = nng_sink_write,

@@ -217,7 +217,13 @@ static uint64_t nng_source_memory(const struct options *options)
     return held * message_max(options);
 }
 
+static bool nng_source_check(const struct place *place, struct error *error)
+{
+    return nng_check(place, options_is(place->options, "socket", "pull"), error);
+}
+
 const struct source_ops nng_source_ops = {
+    .check = nng_source_check,
     .open = nng_source_open,
     .run = nng_source_run,
     .stop = nng_source_stop,

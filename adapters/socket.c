@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "access.h"
+
 enum { BACKLOG = 1024 };
 
 static bool is_unix(const struct place *place)
@@ -126,10 +128,15 @@ int socket_listen(const struct place *place, struct error *error)
         remove_stale(&address);
     else if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address.storage, address.len) == 0 &&
-        listen(fd, BACKLOG) == 0)
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address.storage, address.len) == 0;
+    if (!bound)
+        error_set(error, "cannot listen: %s", strerror(errno));
+    else if (is_unix(place) && !access_apply(place, error)) /* nobody can connect before it listens */
+        unlink(place->address);
+    else if (listen(fd, BACKLOG) == 0)
         return fd;
-    error_set(error, "cannot listen: %s", strerror(errno));
+    else
+        error_set(error, "cannot listen: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
     return -1;

@@ -5,6 +5,7 @@
 const struct adapter *const adapters[] = {
     &file_adapter,
     &framestream_adapter,
+    &nmsg_adapter,
     &nng_adapter,
     &http_adapter,
     &kafka_adapter,

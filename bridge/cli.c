@@ -34,6 +34,7 @@ static const struct cli_option cli_options[] = {
     {"config", "FILE", "the same from a YAML file", CLI_RUN, config_read_file},
     {"hop", "NAME", "this hop's name in ledgers (default: the host's)", CLI_RUN, NULL},
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
+    {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
@@ -132,8 +133,7 @@ static void help_overview(FILE *out)
           "  see what a server sends:    dnstap-bridge --from unix:/run/dnstap.sock --to -#format=text\n"
           "  a collector beside it:      dnstap-bridge --from unix:/run/dnstap.sock --to nng+tcp:HOST:5555\n"
           "  a bridge at the other end:  dnstap-bridge --from nng+tcp:0.0.0.0:5555 --to dns.fstrm\n"
-          "\nExit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n"
-          "SIGUSR1 prints the ledger. Manual: dnstap-bridge(1).\n",
+          "\nExit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n",
           out);
 }
 

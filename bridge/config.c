@@ -66,12 +66,19 @@ static bool set_drain(struct config *config, const char *value, struct error *er
     return ok;
 }
 
+static bool set_log(struct config *config, const char *value, struct error *error)
+{
+    config->log = strcmp(value, "json") == 0 ? LOG_JSON : LOG_LOGFMT;
+    return config->log == LOG_JSON || strcmp(value, "logfmt") == 0 ||
+           error_set(error, "log takes logfmt or json, not '%s'", value);
+}
+
 bool config_set(struct config *config, const char *name, const char *value, struct error *error)
 {
     static const struct {
         const char *name;
         bool (*set)(struct config *config, const char *value, struct error *error);
-    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"drain-timeout", set_drain}};
+    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"log", set_log}, {"drain-timeout", set_drain}};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (strcmp(settings[i].name, name) == 0)
             return settings[i].set(config, value, error);

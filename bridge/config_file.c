@@ -21,8 +21,9 @@ static const struct key {
     const char *name;
     key_handler *read;
 } keys[] = {
-    {"hop", read_setting},           {"status", read_setting},   {"ledger", read_setting},
-    {"drain-timeout", read_setting}, {"sources", read_sources}, {"sinks", read_sinks},
+    {"hop", read_setting}, {"status", read_setting},        {"ledger", read_setting},
+    {"log", read_setting}, {"drain-timeout", read_setting}, {"sources", read_sources},
+    {"sinks", read_sinks},
 };
 
 /* Puts the place before the error; false. */
@@ -43,14 +44,17 @@ static const yaml_node_t *node_of(struct document *d, int index)
     return yaml_document_get_node(&d->yaml, index);
 }
 
-static bool is_text(const struct document *d, const yaml_node_t *node, const char *what, struct error *error)
+static bool is_text(const struct document *d, const yaml_node_t *node, const char *what,
+                    struct error *error)
 {
-    bool nothing = node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-                   (!*text_of(node) || !strcmp(text_of(node), "~") || !strcmp(text_of(node), "null"));
-    if (node->type == YAML_SCALAR_NODE && !nothing && strlen(text_of(node)) == node->data.scalar.length)
+    bool nothing =
+        node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+        (!*text_of(node) || !strcmp(text_of(node), "~") || !strcmp(text_of(node), "null"));
+    if (node->type == YAML_SCALAR_NODE && !nothing &&
+        strlen(text_of(node)) == node->data.scalar.length)
         return true;
     error_set(error, "expected %s, found %s", what,
-              nothing                             ? "nothing"
+              nothing                            ? "nothing"
               : node->type == YAML_SEQUENCE_NODE ? "a list"
               : node->type == YAML_MAPPING_NODE  ? "a mapping"
                                                  : "text with a NUL in it");
@@ -89,19 +93,22 @@ static bool read_setting(struct config *config, struct document *d, const yaml_n
 {
     if (!is_text(d, value, "text", error))
         return false;
-    return config_set(config, text_of(key), text_of(value), error) || at(d, value->start_mark, error);
+    return config_set(config, text_of(key), text_of(value), error) ||
+           at(d, value->start_mark, error);
 }
 
-static bool unknown_option(const struct document *d, const struct endpoint *e, const yaml_node_t *key,
-                           struct error *error)
+static bool unknown_option(const struct document *d, const struct endpoint *e,
+                           const yaml_node_t *key, struct error *error)
 {
     char valid[300] = "url";
     const char *nearest = options_nearest(&e->options, text_of(key));
     size_t used = strlen(valid);
     for (unsigned i = 0; i < e->options.count && used < sizeof valid; i++)
-        used += (size_t)snprintf(valid + used, sizeof valid - used, ", %s", e->options.specs[i]->name);
+        used +=
+            (size_t)snprintf(valid + used, sizeof valid - used, ", %s", e->options.specs[i]->name);
     if (nearest)
-        error_set(error, "unknown option '%s' of %s; did you mean '%s'?", text_of(key), e->url, nearest);
+        error_set(error, "unknown option '%s' of %s; did you mean '%s'?", text_of(key), e->url,
+                  nearest);
     else
         error_set(error, "unknown option '%s' of %s; valid: %s", text_of(key), e->url, valid);
     return at(d, key->start_mark, error);
@@ -127,7 +134,8 @@ static bool read_option(struct document *d, struct endpoint *e, const yaml_node_
         return unknown_option(d, e, key, error);
     if (value->type != YAML_SEQUENCE_NODE)
         return give(d, e, key, value, error);
-    for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top; i++) {
+    for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
+         i++) {
         if (!give(d, e, key, node_of(d, *i), error))
             return false;
     }
@@ -154,7 +162,8 @@ static bool read_options(struct document *d, struct endpoint *e, const yaml_node
         const yaml_node_t *key = node_of(d, p->key);
         if (!check_key(d, node, p, error))
             return false;
-        if (strcmp(text_of(key), "url") != 0 && !read_option(d, e, key, node_of(d, p->value), error))
+        if (strcmp(text_of(key), "url") != 0 &&
+            !read_option(d, e, key, node_of(d, p->value), error))
             return false;
     }
     return true;
@@ -169,7 +178,8 @@ static bool read_endpoint(struct config *config, struct document *d, enum direct
         return false;
     if (node->type == YAML_SCALAR_NODE && is_text(d, node, "a URL", error))
         return endpoint_parse(e, direction, text_of(node), error) || at(d, node->start_mark, error);
-    if (node->type == YAML_SCALAR_NODE || !is_mapping(d, node, "a URL, or a mapping with url:", error))
+    if (node->type == YAML_SCALAR_NODE ||
+        !is_mapping(d, node, "a URL, or a mapping with url:", error))
         return false;
     const yaml_node_t *url = url_in(d, node);
     if (!url) {
@@ -193,7 +203,8 @@ static bool read_endpoints(struct config *config, struct document *d, enum direc
 {
     if (!is_mapping(d, node, "a mapping of names to URLs", error))
         return false;
-    for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
+    for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+         p++) {
         if (!check_key(d, node, p, error) ||
             !read_endpoint(config, d, direction, node_of(d, p->value), error))
             return false;
@@ -252,24 +263,20 @@ static bool read_document(struct config *config, struct document *d, struct erro
         return error_set(error, "%s: is empty; expected sources: and sinks:", d->path);
     if (!is_mapping(d, root, "a mapping: hop:, sources:, sinks:", error))
         return false;
-    for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top; p++) {
+    for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top;
+         p++) {
         if (!read_pair(config, d, root, p, error))
             return false;
     }
     return true;
 }
 
-bool config_read_file(struct config *config, const char *path, struct error *error)
+bool config_read(struct config *config, FILE *file, const char *path, struct error *error)
 {
     yaml_parser_t parser;
     struct document d = {.path = path};
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(error, "%s: cannot read the configuration: %s", path, strerror(errno));
-    if (!yaml_parser_initialize(&parser)) {
-        fclose(file);
+    if (!yaml_parser_initialize(&parser))
         return error_set(error, "out of memory");
-    }
     yaml_parser_set_input_file(&parser, file);
     bool ok = yaml_parser_load(&parser, &d.yaml);
     if (ok) {
@@ -280,6 +287,15 @@ bool config_read_file(struct config *config, const char *path, struct error *err
         at(&d, parser.problem_mark, error);
     }
     yaml_parser_delete(&parser);
+    return ok;
+}
+
+bool config_read_file(struct config *config, const char *path, struct error *error)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set(error, "%s: cannot read the configuration: %s", path, strerror(errno));
+    bool ok = config_read(config, file, path, error);
     fclose(file);
     return ok;
 }

@@ -16,4 +16,7 @@
 /* Adds what the file says. False with FILE:LINE:COLUMN, what is wrong there, and what was expected. */
 bool config_read_file(struct config *config, const char *path, struct error *error);
 
+/* The same from an open file, which `path` names in errors. It stays open. */
+bool config_read(struct config *config, FILE *file, const char *path, struct error *error);
+
 #endif

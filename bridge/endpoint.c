@@ -125,8 +125,9 @@ static const struct option_spec *find_spec(const struct option_spec *table, cons
     return NULL;
 }
 
-/* An option of an encoder that is not the chosen one would do nothing: it is a mistake. */
-static bool check_encoder_options(const struct endpoint *e, struct error *error)
+/* An option of an encoder that is not the chosen one would do nothing: it is a mistake, and its default is taken
+ * back. */
+static bool settle_encoder_options(struct endpoint *e, struct error *error)
 {
     const char *format = options_string(&e->options, "format");
     const struct encoder_ops *chosen = encoder_find(format);
@@ -137,6 +138,8 @@ static bool check_encoder_options(const struct endpoint *e, struct error *error)
             if (!ours && options_given(&e->options, o->name))
                 return error_set(error, "%s: option '%s' is for format=%s, not for format=%s", e->url,
                                  o->name, (*other)->name, format);
+            if (!ours)
+                options_unset(&e->options, o->name);
         }
     }
     return true;
@@ -179,7 +182,7 @@ bool endpoint_begin(struct endpoint *e, enum direction direction, const char *ur
 
 bool endpoint_end(struct endpoint *e, enum direction direction, struct error *error)
 {
-    if (direction == DIRECTION_SINK && !(settle_format(e, error) && check_encoder_options(e, error)))
+    if (direction == DIRECTION_SINK && !(settle_format(e, error) && settle_encoder_options(e, error)))
         return false;
     return check(e, direction, error);
 }

@@ -6,9 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json.h"
+
 enum { WINDOW_SECONDS = 10, LINES_PER_WINDOW = 5, LINE_SIZE = 1024 };
 
 static const char *hop_name = "";
+static bool as_json;
 static void (*redirect)(void *arg, const char *text);
 static void *redirect_arg;
 
@@ -21,6 +24,11 @@ void log_redirect(void (*line)(void *arg, const char *text), void *arg)
 {
     redirect = line;
     redirect_arg = arg;
+}
+
+void log_as(enum log_format format)
+{
+    as_json = format == LOG_JSON;
 }
 
 static const char *level_name(enum log_level level)
@@ -47,23 +55,11 @@ static size_t put_quoted(char *out, size_t room, const char *text)
     return len;
 }
 
-static void write_line(enum log_level level, uint32_t kept_back, const char *format, va_list args)
+static void write_logfmt(enum log_level level, uint32_t kept_back, const char *time, const char *msg)
 {
-    char msg[LINE_SIZE / 2];
-    vsnprintf(msg, sizeof msg, format, args);
-    if (redirect) {
-        redirect(redirect_arg, msg);
-        return;
-    }
-
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
     char line[LINE_SIZE + 64];
-    size_t len = strftime(line, sizeof line, "time=%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf(line + len, sizeof line - len, ".%03ldZ level=%s hop=%.64s msg=\"",
-                            now.tv_nsec / 1000000, level_name(level), hop_name);
+    size_t len = (size_t)snprintf(line, sizeof line, "time=%s level=%s hop=%.64s msg=\"", time,
+                                  level_name(level), hop_name);
     len += put_quoted(line + len, LINE_SIZE - len, msg);
     line[len++] = '"';
     if (kept_back > 0)
@@ -72,6 +68,43 @@ static void write_line(enum log_level level, uint32_t kept_back, const char *for
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0)
         return; /* nowhere left to say it */
+}
+
+static void write_json(enum log_level level, uint32_t kept_back, const char *time, const char *msg)
+{
+    struct buffer line = {0};
+    json_open(&line, NULL, '{');
+    json_text(&line, "time", time);
+    json_text(&line, "level", level_name(level));
+    json_text(&line, "hop", hop_name);
+    json_text(&line, "msg", msg);
+    if (kept_back > 0)
+        json_number(&line, "similar_lines_kept_back", kept_back);
+    json_close(&line, '}');
+    buffer_put_char(&line, '\n');
+    if (line.failed)
+        write_logfmt(level, kept_back, time, msg);
+    else if (write(STDERR_FILENO, line.data, line.len) < 0)
+        line.len = 0; /* nowhere left to say it */
+    buffer_free(&line);
+}
+
+static void write_line(enum log_level level, uint32_t kept_back, const char *text, va_list args)
+{
+    char msg[LINE_SIZE / 2];
+    vsnprintf(msg, sizeof msg, text, args);
+    if (redirect) {
+        redirect(redirect_arg, msg);
+        return;
+    }
+    struct timespec now;
+    struct tm utc;
+    char time[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t len = strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(time + len, sizeof time - len, ".%03ldZ", now.tv_nsec / 1000000);
+    (as_json ? write_json : write_logfmt)(level, kept_back, time, msg);
 }
 
 void log_line(enum log_level level, const char *format, ...)

@@ -1,4 +1,4 @@
-/* Lines for the operator, on standard error, as logfmt: time, level, hop, msg. Any thread; one line
+/* Lines for the operator, on standard error, as logfmt or JSON: time, level, hop, msg. Any thread; one line
  * is one write(), so lines never mix. */
 #ifndef BRIDGE_LOG_H
 #define BRIDGE_LOG_H
@@ -7,6 +7,11 @@
 #include <stdint.h>
 
 enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
+
+enum log_format { LOG_LOGFMT, LOG_JSON };
+
+/* How lines are written from here on. Before threads. */
+void log_as(enum log_format format);
 
 /* The hop's name in every line from here on; borrowed for the life of the process. Before threads. */
 void log_init(const char *hop);

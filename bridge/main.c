@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "hop.h"
 #include "log.h"
+#include "service.h"
 #include "status.h"
 
 enum { EXIT_WHOLE = 0, EXIT_INCOMPLETE = 1, EXIT_NO_START = 2 };
@@ -42,17 +43,20 @@ static void *take_signals(void *arg)
     return NULL;
 }
 
-static bool signals_init(struct signals *signals, struct bell *bell, pthread_t *thread)
+static sigset_t our_signals(void)
 {
-    *signals = (struct signals){.bell = bell};
-    sigemptyset(&signals->set);
-    sigaddset(&signals->set, SIGINT);
-    sigaddset(&signals->set, SIGTERM);
-    sigaddset(&signals->set, SIGHUP);
-    sigaddset(&signals->set, SIGUSR1);
-    signal(SIGPIPE, SIG_IGN);
-    /* before any other thread, so that all inherit it */
-    pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+static bool signals_start(struct signals *signals, struct bell *bell, pthread_t *thread)
+{
+    *signals = (struct signals){.bell = bell, .set = our_signals()};
     return pthread_create(thread, NULL, take_signals, signals) == 0;
 }
 
@@ -97,6 +101,7 @@ static void heed_signals(struct run *run)
         log_line(LOG_INFO, "stopping: the sinks have %llu ms to take what is left (a second signal ends it now)",
                  (unsigned long long)run->config->drain_ms);
         run->deadline = now_ms() + (int64_t)run->config->drain_ms;
+        service_stopping();
         status_set_ready(run->status, false);
         hop_stop_sources(run->hop);
     }
@@ -108,10 +113,11 @@ static void heed_signals(struct run *run)
 /* Sleeps until something happens, or the drain's time is over. */
 static void wait_for_change(struct run *run, uint32_t seen)
 {
-    int timeout = -1;
+    int timeout = service_alive();
     if (run->deadline >= 0 && !run->gave_up) {
         int64_t left = run->deadline - now_ms();
-        timeout = left > 0 ? (int)left : 0;
+        if (timeout < 0 || left < timeout)
+            timeout = left > 0 ? (int)left : 0;
     }
     if (timeout != 0)
         bell_wait(run->bell, seen, timeout);
@@ -170,6 +176,7 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
     }
     status_set_ready(status, true);
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
+    service_ready();
     struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .status = status, .deadline = -1};
     run_to_the_end(&run);
     hop_print_ledger(hop, stderr);
@@ -196,8 +203,9 @@ static int run(const struct config *config)
     struct signals signals;
     pthread_t thread;
     log_init(config->hop);
+    log_as(config->log);
     raise_descriptor_limit();
-    if (!signals_init(&signals, &bell, &thread)) {
+    if (!signals_start(&signals, &bell, &thread)) {
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
         return EXIT_NO_START;
     }
@@ -212,6 +220,10 @@ int main(int argc, char **argv)
     struct config config;
     struct error error = {{0}};
     int status = EXIT_WHOLE;
+    /* before any thread, so that all inherit it: libraries start theirs when a configuration is judged */
+    sigset_t set = our_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
     switch (cli_parse(&config, argc, argv, &error)) {
     case CLI_RUN:
         status = run(&config);

@@ -262,6 +262,16 @@ bool options_set(struct options *options, const char *name, const char *text, st
     return set_option(options, (unsigned)i, text, error);
 }
 
+void options_unset(struct options *options, const char *name)
+{
+    int i = find(options, name, strlen(name));
+    if (i < 0)
+        return;
+    free(options->texts[i]);
+    options->texts[i] = NULL;
+    options->numbers[i] = 0;
+}
+
 bool options_given(const struct options *options, const char *name)
 {
     int i = find(options, name, strlen(name));

@@ -68,6 +68,9 @@ const char *options_nearest(const struct options *options, const char *name);
 /* Sets one option that is in the tables, as a default. */
 bool options_set(struct options *options, const char *name, const char *text, struct error *error);
 
+/* Takes the value of an option back, if it has one. */
+void options_unset(struct options *options, const char *name);
+
 /* Whether the user wrote the option. */
 bool options_given(const struct options *options, const char *name);
 

@@ -17,7 +17,7 @@ struct reader {
 static inline struct reader reader_over(const void *data, size_t len)
 {
     const uint8_t *at = data;
-    return (struct reader){.at = at, .end = at + len, .bad = false};
+    return (struct reader){.at = at, .end = len > 0 ? at + len : at, .bad = false}; /* at may be NULL */
 }
 
 static inline size_t reader_left(const struct reader *r)

@@ -265,13 +265,14 @@ static void bus_close(struct tap_output *output, enum tap_end end, size_t torn,
 
 static const struct tap_output_ops outputs[] = {
     TAP_BUS_OUTPUT("nng+tcp"),
+    TAP_BUS_OUTPUT("nng+tls"),
     TAP_BUS_OUTPUT("nng+ipc"),
     TAP_BUS_OUTPUT("nng+inproc"),
     TAP_BUS_OUTPUT("kafka"),
 };
 
 const struct tap_output_ops *const tap_bus_outputs[] = {&outputs[0], &outputs[1], &outputs[2],
-                                                        &outputs[3], NULL};
+                                                        &outputs[3], &outputs[4], NULL};
 
 void tap_bus_log(void (*line)(void *arg, const char *line), void *arg)
 {

@@ -47,6 +47,7 @@ const struct encoder_ops *encoder_find(const char *format);
 
 extern const struct encoder_ops text_encoder; /* one line per message, as `dnstap -q` prints it */
 extern const struct encoder_ops json_encoder; /* one object per line */
+extern const struct encoder_ops nmsg_encoder; /* one NMSG container per message */
 extern const struct encoder_ops yaml_encoder; /* one document per message, as `dnstap -y` prints it */
 
 #endif

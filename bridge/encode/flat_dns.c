@@ -10,6 +10,42 @@
 
 enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_AAAA = 28 };
 
+/* Where names of this message were written already: most owners are pointers to one. By where the labels
+ * begin; the place in the output stays good while the message is written. */
+enum { PLACES = 8 };
+struct places {
+    struct {
+        uint32_t at;   /* in the message; 0: free */
+        uint32_t len;  /* with the quotes */
+        size_t from;   /* in the output */
+    } place[PLACES];
+};
+
+static uint32_t labels_at(struct dns_name name)
+{
+    uint32_t at = name.at;
+    if (at + 1 < name.limit && name.message[at] >= 0xc0)
+        at = (name.message[at] & 0x3fu) << 8 | name.message[at + 1];
+    return at;
+}
+
+static void put_name(struct places *places, struct dns_name name, struct buffer *out)
+{
+    uint32_t at = labels_at(name);
+    uint32_t slot = at % PLACES;
+
+    if (places->place[slot].at == at && at > 0 && buffer_reserve(out, places->place[slot].len)) {
+        memcpy(out->data + out->len, out->data + places->place[slot].from, places->place[slot].len);
+        out->len += places->place[slot].len;
+        return;
+    }
+    size_t from = out->len;
+    flat_name_put(name, out);
+    places->place[slot].at = at;
+    places->place[slot].from = from;
+    places->place[slot].len = (uint32_t)(out->len - from);
+}
+
 static void put_flags(uint16_t flags, struct buffer *out)
 {
     FLAT_PUT(out, ",\"flags\":[");
@@ -54,10 +90,10 @@ static void put_rcode(unsigned rcode, struct buffer *out)
     buffer_put_char(out, '"');
 }
 
-static void put_question(const struct dns_question *question, struct buffer *out)
+static void put_question(struct places *places, const struct dns_question *question, struct buffer *out)
 {
     FLAT_PUT(out, ",\"qname\":");
-    flat_name_put(question->name, out);
+    put_name(places, question->name, out);
     FLAT_PUT(out, ",\"qclass\":");
     flat_class_put(question->class, out);
     FLAT_PUT(out, ",\"qtype\":");
@@ -65,35 +101,43 @@ static void put_question(const struct dns_question *question, struct buffer *out
 }
 
 /* The types that most records are of go without a look at the table. */
-static void put_data(struct octets message, const struct dns_record *record, struct buffer *out)
+static void put_data(struct octets message, const struct dns_record *record, struct places *places,
+                     struct buffer *out)
 {
     struct octets rdata = {message.data + record->rdata, record->rdata_len};
-    size_t from = out->len;
+    bool plain = rdata.len > 0 && record->class <= 4;
 
-    if (rdata.len == 0 || record->class > 4)
+    if (plain && (record->type == TYPE_NS || record->type == TYPE_CNAME)) {
+        put_name(places, (struct dns_name){message.data, record->rdata, record->rdata + rdata.len}, out);
+        return;
+    }
+    buffer_put_char(out, '"');
+    size_t from = out->len;
+    if (!plain)
         rdata_put_unknown(rdata, out);
     else if (record->type == TYPE_A)
         put_address(rdata, out);
-    else if (record->type == TYPE_NS || record->type == TYPE_CNAME)
-        dns_name_put((struct dns_name){message.data, record->rdata, record->rdata + rdata.len},
-                     out);
     else
         rdata_put(message, record, RDATA_PLAIN, out);
-    json_string_seal(out, from);
+    if (plain && (record->type == TYPE_A || record->type == TYPE_AAAA))
+        buffer_put_char(out, '"');
+    else
+        json_string_seal(out, from);
 }
 
-static void put_record(struct octets message, const struct dns_record *record, struct buffer *out)
+static void put_record(struct octets message, const struct dns_record *record, struct places *places,
+                       struct buffer *out)
 {
     FLAT_PUT(out, "{\"name\":");
-    flat_name_put(record->owner, out);
+    put_name(places, record->owner, out);
     FLAT_PUT(out, ",\"class\":");
     flat_class_put(record->class, out);
     FLAT_PUT(out, ",\"type\":");
     flat_type_put(record->type, out);
     FLAT_PUT(out, ",\"ttl\":");
     put_unsigned(record->ttl, out);
-    FLAT_PUT(out, ",\"data\":\"");
-    put_data(message, record, out);
+    FLAT_PUT(out, ",\"data\":");
+    put_data(message, record, places, out);
     buffer_put_char(out, '}');
 }
 
@@ -102,6 +146,7 @@ struct lists {
     enum dns_section open; /* DNS_QUESTION: none */
     bool edns;
     struct dns_record opt;
+    struct places places;
 };
 
 static void put_in_list(struct octets message, const struct dns_record *record, struct lists *lists,
@@ -117,7 +162,7 @@ static void put_in_list(struct octets message, const struct dns_record *record, 
         buffer_put_string(out, keys[record->section]);
         lists->open = record->section;
     }
-    put_record(message, record, out);
+    put_record(message, record, &lists->places, out);
 }
 
 static bool put_records(const struct flat *flat, struct dns_walk *walk, struct lists *lists,
@@ -150,7 +195,7 @@ static bool put_message(const struct flat *flat, struct octets dns, struct buffe
         return false;
     put_header(walk.header, out);
     if (dns_walk_question(&walk, &question))
-        put_question(&question, out);
+        put_question(&lists.places, &question, out);
     if (!put_records(flat, &walk, &lists, out))
         return false;
     put_rcode((walk.header.flags & 15u) | (lists.edns ? lists.opt.ttl >> 24 << 4 : 0), out);

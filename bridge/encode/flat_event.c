@@ -98,7 +98,7 @@ void flat_event_put(struct flat *flat, const struct dnstap_view *view,
                       (uint32_t)event->number[EVENT_TIME_NSEC], out))
         buffer_put_char(out, ',');
     FLAT_PUT(out, "\"type\":\"EVENT\"");
-    flat_sender_put(view, out);
+    flat_sender_put(flat, view, out);
     put_event(event, out);
     FLAT_PUT(out, "}\n");
 }

@@ -9,7 +9,7 @@ static bool is_response(const struct dnstap_view *view)
     return view->message_type % 2 == 0;
 }
 
-void flat_sender_put(const struct dnstap_view *view, struct buffer *out)
+static void put_names(const struct dnstap_view *view, struct buffer *out)
 {
     if (dnstap_has(view, DNSTAP_HAS_IDENTITY)) {
         FLAT_PUT(out, ",\"identity\":");
@@ -19,6 +19,45 @@ void flat_sender_put(const struct dnstap_view *view, struct buffer *out)
         FLAT_PUT(out, ",\"version\":");
         json_string_put(view->version, JSON_STRING_PLAIN, out);
     }
+}
+
+static bool same(struct octets a, const uint8_t *b, uint32_t len)
+{
+    return a.len == len && (len == 0 || memcmp(a.data, b, len) == 0);
+}
+
+static void keep(uint8_t *to, uint32_t *len, struct octets from)
+{
+    if (from.len > 0)
+        memcpy(to, from.data, from.len);
+    *len = from.len;
+}
+
+static void put_names_kept(struct flat_sender *kept, const struct dnstap_view *view, struct buffer *out)
+{
+    uint32_t has = view->has & (DNSTAP_HAS_IDENTITY | DNSTAP_HAS_VERSION);
+    if (kept->len > 0 && kept->has == has && same(view->identity, kept->identity, kept->identity_len) &&
+        same(view->version, kept->version, kept->version_len)) {
+        buffer_put(out, kept->text, kept->len);
+        return;
+    }
+    size_t before = out->len;
+    put_names(view, out);
+    size_t len = out->len - before;
+    kept->len = 0;
+    if (out->failed || len > sizeof kept->text || view->identity.len > sizeof kept->identity ||
+        view->version.len > sizeof kept->version)
+        return;
+    keep(kept->identity, &kept->identity_len, view->identity);
+    keep(kept->version, &kept->version_len, view->version);
+    memcpy(kept->text, out->data + before, len);
+    kept->has = has;
+    kept->len = (uint32_t)len;
+}
+
+void flat_sender_put(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    put_names_kept(&flat->sender, view, out);
     if (dnstap_has(view, DNSTAP_HAS_EXTRA)) {
         FLAT_PUT(out, ",\"extra\":\"");
         put_base64(view->extra, out);
@@ -177,7 +216,7 @@ void flat_message_put(struct flat *flat, const struct dnstap_view *view, struct 
     put_first_time(flat, view, out);
     FLAT_PUT(out, "\"type\":");
     flat_enum_put(dnstap_message_name(view->message_type), view->message_type, out);
-    flat_sender_put(view, out);
+    flat_sender_put(flat, view, out);
     put_socket(view, out);
     put_addresses(view, out);
     put_times(flat, view, out);
@@ -186,7 +225,7 @@ void flat_message_put(struct flat *flat, const struct dnstap_view *view, struct 
         FLAT_PUT(out, ",\"query_zone\":\"");
         size_t from = out->len;
         if (dns_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
-            json_string_seal(out, from);
+            flat_name_seal(out, from);
         else
             out->len = before;
     }

@@ -9,7 +9,15 @@ void flat_name_put(struct dns_name name, struct buffer *out)
     buffer_put_char(out, '"');
     size_t from = out->len;
     dns_name_put(name, out);
-    json_string_seal(out, from);
+    flat_name_seal(out, from);
+}
+
+void flat_name_seal(struct buffer *out, size_t from)
+{
+    if (!out->failed && out->len > from && memchr(out->data + from, '\\', out->len - from))
+        json_string_seal(out, from);
+    else
+        buffer_put_char(out, '"');
 }
 
 /* Classes and types of a letter or two are by far the most. */

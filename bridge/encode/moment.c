@@ -68,17 +68,32 @@ static void put_second(struct moment *moment, int64_t second, char separator, st
     moment->separator = separator;
 }
 
+static bool is_kept(const struct moment *moment, int64_t second, uint32_t nanosecond, char separator)
+{
+    return moment->whole_len > 0 && moment->second == second && moment->nanosecond == nanosecond &&
+           moment->separator == separator;
+}
+
 void moment_put(struct moment *moment, int64_t second, uint32_t nanosecond, char separator,
                 struct buffer *out)
 {
     second = (int64_t)((uint64_t)second + nanosecond / BILLION);
+    nanosecond %= BILLION;
+    if (is_kept(moment, second, nanosecond, separator)) {
+        buffer_put(out, moment->whole, moment->whole_len);
+        return;
+    }
+    size_t before = out->len;
+    moment->whole_len = 0;
     put_second(moment, second, separator, out);
-    char digits[10];
-    uint32_t rest = nanosecond % BILLION;
-    for (int i = 9; i > 0; i--, rest /= 10)
-        digits[i] = (char)('0' + rest % 10);
-    digits[0] = '.';
-    buffer_put(out, digits, sizeof digits);
+    buffer_put_char(out, '.');
+    put_padded(nanosecond, 9, out);
+    size_t len = out->len - before;
+    if (out->failed || moment->len == 0 || len > sizeof moment->whole)
+        return;
+    memcpy(moment->whole, out->data + before, len);
+    moment->whole_len = (uint8_t)len;
+    moment->nanosecond = nanosecond;
 }
 
 void moment_put_short(struct moment *moment, int64_t second, uint32_t nanosecond, char separator,

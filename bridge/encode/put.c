@@ -5,18 +5,39 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
+/* 00 to 99, two characters each: one division makes two digits. */
+static const char pairs[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                               "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                               "8081828384858687888990919293949596979899";
+
+/* Writes the digits of a value so that they end before `end`; the first. */
+static char *write_digits(char *end, uint64_t value)
+{
+    while (value > UINT32_MAX) {
+        end -= 2;
+        memcpy(end, pairs + 2 * (value % 100), 2);
+        value /= 100;
+    }
+    uint32_t rest = (uint32_t)value;
+    for (; rest >= 10; rest /= 100) {
+        end -= 2;
+        memcpy(end, pairs + 2 * (rest % 100), 2);
+        if (rest < 100)
+            return end;
+    }
+    *--end = (char)('0' + rest);
+    return end;
+}
+
 void put_padded(uint64_t value, unsigned width, struct buffer *out)
 {
     char digits[24];
-    char *at = digits + sizeof digits;
+    char *end = digits + sizeof digits;
+    char *at = write_digits(end, value);
 
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (at > digits && digits + sizeof digits - at < (ptrdiff_t)width)
+    while (at > digits && end - at < (ptrdiff_t)width)
         *--at = '0';
-    buffer_put(out, at, (size_t)(digits + sizeof digits - at));
+    buffer_put(out, at, (size_t)(end - at));
 }
 
 void put_unsigned(uint64_t value, struct buffer *out)

@@ -2,10 +2,11 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|frames|json|text|yaml";
+const char encoder_formats[] = "dnstap|frames|json|nmsg|text|yaml";
 
 const struct encoder_ops *const encoders[] = {
     &json_encoder,
+    &nmsg_encoder,
     &text_encoder,
     &yaml_encoder,
     NULL,

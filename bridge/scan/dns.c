@@ -55,8 +55,28 @@ bool dns_labels_next(struct dns_labels *labels, struct octets *label)
     return true;
 }
 
+/* Moves behind a sound name without pointers, which most are. False, and `*at` stays, for any other. */
+static bool pass_plain(const uint8_t *message, uint32_t limit, uint32_t *at)
+{
+    uint32_t here = *at;
+    uint32_t most = limit - here < DNS_NAME_WIRE_MAX ? limit : here + DNS_NAME_WIRE_MAX;
+    while (here < most) {
+        uint32_t len = message[here];
+        here += len + 1;
+        if (len == 0) {
+            *at = here;
+            return true;
+        }
+        if (len & LABEL_KIND)
+            return false;
+    }
+    return false;
+}
+
 bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at)
 {
+    if (*at < limit && pass_plain(message, limit, at))
+        return true;
     struct dns_labels labels =
         dns_labels_of((struct dns_name){.message = message, .at = *at, .limit = limit});
     struct octets label;
@@ -82,10 +102,27 @@ static enum escape escape_of(uint8_t octet)
     return special[octet] ? BACKSLASH : PLAIN;
 }
 
+/* Letters, digits, hyphen and underscore: nearly all there is in names. */
+static const bool is_plain[256] = {
+    ['-'] = 1, ['_'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1,
+    ['7'] = 1, ['8'] = 1, ['9'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1,
+    ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1,
+    ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+    ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1,
+    ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1,
+    ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1,
+    ['z'] = 1,
+};
+
 /* Writes a label and its dot; `to` has room for four characters an octet and the dot. */
 static uint8_t *write_label(uint8_t *to, struct octets label)
 {
-    for (uint32_t i = 0; i < label.len; i++) {
+    uint32_t plain = 0;
+    while (plain < label.len && is_plain[label.data[plain]])
+        plain++;
+    memcpy(to, label.data, plain);
+    to += plain;
+    for (uint32_t i = plain; i < label.len; i++) {
         uint8_t octet = label.data[i];
         enum escape escape = escape_of(octet);
         if (escape != PLAIN)
@@ -106,8 +143,8 @@ bool dns_name_put(struct dns_name name, struct buffer *out)
 {
     struct dns_labels labels = dns_labels_of(name);
     struct octets label;
-    uint8_t *start = buffer_reserve(out, DNS_NAME_TEXT_MAX);
-    if (!start)
+    uint8_t *start = out->data + out->len;
+    if (out->cap - out->len < DNS_NAME_TEXT_MAX && !(start = buffer_reserve(out, DNS_NAME_TEXT_MAX)))
         return false;
 
     uint8_t *to = start;

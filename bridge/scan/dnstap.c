@@ -71,17 +71,6 @@ enum { EVENT_NUMBER = 1000 };
 static const struct field event_field = {KIND_OCTETS, DNSTAP_HAS_EVENT, VIEW(event), NULL};
 
 
-static inline struct octets take_octets(struct reader *r)
-{
-    uint64_t len = protobuf_varint(r);
-    const uint8_t *data = NULL;
-    if (len > reader_left(r))
-        r->bad = true;
-    else
-        data = reader_take(r, (size_t)len);
-    return (struct octets){.data = data, .len = data ? (uint32_t)len : 0};
-}
-
 static bool scan_fields(struct reader r, const struct field *fields, struct dnstap_view *view);
 
 /* Reads the value of a known field into its place. */
@@ -92,7 +81,7 @@ static inline void take_value(struct reader *r, const struct field *field, struc
 
     switch (field->kind) {
     case KIND_OCTETS:
-        *(struct octets *)place = take_octets(r);
+        *(struct octets *)place = protobuf_octets(r);
         break;
     case KIND_NUMBER32:
         *(uint32_t *)place = (uint32_t)protobuf_varint(r);
@@ -104,7 +93,7 @@ static inline void take_value(struct reader *r, const struct field *field, struc
         *(uint32_t *)place = protobuf_fixed32(r);
         break;
     case KIND_MESSAGE:
-        part = take_octets(r);
+        part = protobuf_octets(r);
         if (!r->bad && !scan_fields(reader_over(part.data, part.len), field->fields, view))
             r->bad = true;
         break;

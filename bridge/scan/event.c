@@ -30,14 +30,7 @@ static void take_field(struct reader *r, uint32_t number, struct event_view *vie
     if (number == EVENT_TIME_NSEC) {
         view->number[number] = protobuf_fixed32(r);
     } else if (number == EVENT_NAME || number == EVENT_PEER_ADDRESS) {
-        struct octets value = {.len = 0};
-        uint64_t len = protobuf_varint(r);
-        value.data = len <= reader_left(r) ? reader_take(r, (size_t)len) : NULL;
-        if (!value.data)
-            r->bad = true;
-        else
-            value.len = (uint32_t)len;
-        *(number == EVENT_NAME ? &view->name : &view->peer_address) = value;
+        *(number == EVENT_NAME ? &view->name : &view->peer_address) = protobuf_octets(r);
     } else {
         uint64_t value = protobuf_varint(r);
         view->number[number] = is_wide(number) ? value : (uint32_t)value;

@@ -5,6 +5,7 @@
 #define BRIDGE_PROTOBUF_H
 
 #include "../reader.h"
+#include "octets.h"
 
 enum protobuf_wire {
     PROTOBUF_VARINT = 0,
@@ -32,6 +33,18 @@ static inline uint32_t protobuf_fixed32(struct reader *r)
 {
     const uint8_t *p = reader_take(r, 4);
     return p ? (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0] : 0;
+}
+
+/* A length and that many octets, borrowed. */
+static inline struct octets protobuf_octets(struct reader *r)
+{
+    uint64_t len = protobuf_varint(r);
+    const uint8_t *data = NULL;
+    if (len > reader_left(r))
+        r->bad = true;
+    else
+        data = reader_take(r, (size_t)len);
+    return (struct octets){.data = data, .len = data ? (uint32_t)len : 0};
 }
 
 /* A field's number and wire type in one: number * 8 + wire. Sets `bad` where the number is 0 or

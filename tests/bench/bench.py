@@ -203,10 +203,31 @@ class Bench:
         print()
         sys.stdout.flush()
 
+    # payloads -> NMSG containers, in memory
+
+    def nmsg(self):
+        rows = {}
+        for _ in range(self.rounds):
+            out = subprocess.run([os.path.join(self.tools, "nmsg_bench"), self.corpus, str(max(1, self.loops // 5))],
+                                 check=True, capture_output=True, text=True).stdout
+            for line in out.splitlines():
+                name, *numbers = line.split()
+                rows.setdefault(name, []).append([float(n) for n in numbers])
+        print("| NMSG containers of 8192 octets, in memory | messages per CPU second | containers per CPU second | ratio |\n"
+              "| --- | --- | --- | --- |")
+        base = statistics.median(r[0] for r in rows["protobuf-c"])
+        for name, r in rows.items():
+            rate = statistics.median(x[0] for x in r)
+            print(f"| {name} | {rate:,.0f} | {statistics.median(x[1] for x in r):,.0f} | {rate / base:.2f} |")
+        print()
+        sys.stdout.flush()
+
     def run(self, only=None):
+        if only in (None, "nmsg"):
+            self.nmsg()
         if only in (None, "convert"):
             self.convert(max(1, self.loops // 50))
-        if only == "convert":
+        if only:
             shutil.rmtree(self.folder)
             return
         paths = (
@@ -272,6 +293,6 @@ if __name__ == "__main__":
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loops", type=int, default=100)
-    parser.add_argument("--only", choices=["convert"])
+    parser.add_argument("--only", choices=["convert", "nmsg"])
     arguments = parser.parse_args()
     Bench(arguments.build, arguments.rounds, arguments.loops).run(arguments.only)

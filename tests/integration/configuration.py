@@ -1,5 +1,6 @@
 """The YAML configuration: as wide as the command line, and every mistake with its place."""
 
+import json
 import os
 import re
 
@@ -62,7 +63,7 @@ sinks:
         for text, says in (
                 ("hop: [a]\n" + good, ("FILE:1:6: expected text, found a list",)),
                 ("hopp: a\n" + good, ("FILE:1:1: unknown key 'hopp'; did you mean 'hop'?",)),
-                ("colour: red\n" + good, ("FILE:1:1: unknown key 'colour'; valid: hop, status, ledger",)),
+                ("colour: red\n" + good, ("FILE:1:1: unknown key 'colour'; valid: hop, status, ledger, log",)),
                 ("hop: a\nhop: b\n" + good, ("FILE:2:1: 'hop' stands here twice, first in line 1",)),
                 ("hop:\n" + good, ("FILE:1:5: expected text, found nothing",)),
                 ("drain-timeout: soon\n" + good, ("FILE:1:16: ", "'soon'")),
@@ -84,6 +85,19 @@ sinks:
         code, _, err = lab.run_bridge("--config", self.path("nothing.yaml"))
         self.assertEqual(code, 2)
         self.assertRegex(err, r"nothing.yaml: cannot read the configuration: No such file")
+
+    def test_log_lines_are_json_where_asked_for(self):
+        for args in (["--log=json"], ["--config", self.config("log: json\n" + 'sources: { a: "%s" }\n' % lab.corpus("bind"))]):
+            with self.subTest(args=args):
+                sources = [] if "--config" in args else ["--from", lab.corpus("bind")]
+                code, _, err = lab.run_bridge("--hop", 'a "hop"', *args, *sources, "--to", "/dev/null")
+                self.assertEqual(code, 0, err)
+                line = json.loads(err.split("\n")[0])
+                self.assertEqual((line["hop"], line["level"]), ('a "hop"', "info"))
+                self.assertIn("running:", line["msg"])
+        code, _, err = lab.run_bridge("--log", "xml", "--from", "-", "--to", "-")
+        self.assertEqual((code, err.count("\n")), (2, 1))
+        self.assertIn("logfmt or json", err)
 
     def test_an_anchor_stands_for_what_it_names(self):
         path = self.config('sources: { a: "-" }\nsinks:\n  b: &lines { url: "/dev/null", format: text }\n  c: *lines\n')

@@ -1,11 +1,9 @@
-#include "encode/encoder.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
+#include <string.h>
 
+#include "cmocka_all.h"
+#include "encode/encoder.h"
 
 /* A Dnstap with one field in the message beside its type, whatever the octets. */
 struct made {
@@ -22,7 +20,8 @@ static void put(struct made *m, const void *data, size_t len)
 
 static void put_octets(struct made *m, unsigned field, const void *data, size_t len)
 {
-    uint8_t head[3] = {(uint8_t)(field << 3 | 2), (uint8_t)(0x80 | (len & 0x7f)), (uint8_t)(len >> 7)};
+    uint8_t head[3] = {(uint8_t)(field << 3 | 2), (uint8_t)(0x80 | (len & 0x7f)),
+                       (uint8_t)(len >> 7)};
     assert_true(field < 16);
     put(m, head, sizeof head);
     put(m, data, len);
@@ -46,7 +45,8 @@ static void encode_with(const char *text, const struct made *m, enum encode_resu
     struct encoder *encoder = json_encoder.new(&options, &error);
     assert_non_null(encoder);
     buffer_clear(out);
-    assert_int_equal(json_encoder.message(encoder, (struct frame){m->data, (uint32_t)m->len}, out), want);
+    assert_int_equal(json_encoder.message(encoder, (struct frame){m->data, (uint32_t)m->len}, out),
+                     want);
     buffer_put_char(out, '\0');
     json_encoder.free(encoder);
     options_free(&options);
@@ -72,9 +72,9 @@ static void expect_dns(const void *dns, size_t len, const char *fields)
 }
 
 #define EXPECT_DNS(dns, fields) expect_dns(dns, sizeof(dns) - 1, fields)
-#define HEAD(counts) "\x12\x34\x01\x00" counts
-#define QUESTION HEAD("\0\1\0\0\0\0\0\0")
-#define START "\"id\":4660,\"opcode\":\"QUERY\",\"flags\":[\"rd\"]"
+#define HEAD(counts)            "\x12\x34\x01\x00" counts
+#define QUESTION                HEAD("\0\1\0\0\0\0\0\0")
+#define START                   "\"id\":4660,\"opcode\":\"QUERY\",\"flags\":[\"rd\"]"
 
 static void absent_fields_are_absent(void **state)
 {
@@ -90,9 +90,21 @@ static void every_message_type_has_its_name(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "0",             "AUTH_QUERY",      "AUTH_RESPONSE", "RESOLVER_QUERY",     "RESOLVER_RESPONSE",
-        "CLIENT_QUERY",  "CLIENT_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE", "STUB_QUERY",
-        "STUB_RESPONSE", "TOOL_QUERY",      "TOOL_RESPONSE", "UPDATE_QUERY",       "UPDATE_RESPONSE",
+        "0",
+        "AUTH_QUERY",
+        "AUTH_RESPONSE",
+        "RESOLVER_QUERY",
+        "RESOLVER_RESPONSE",
+        "CLIENT_QUERY",
+        "CLIENT_RESPONSE",
+        "FORWARDER_QUERY",
+        "FORWARDER_RESPONSE",
+        "STUB_QUERY",
+        "STUB_RESPONSE",
+        "TOOL_QUERY",
+        "TOOL_RESPONSE",
+        "UPDATE_QUERY",
+        "UPDATE_RESPONSE",
         "15",
     };
     for (uint8_t type = 0; type < 16; type++) {
@@ -108,8 +120,9 @@ static void all_fields_of_the_dnstap(void **state)
 {
     (void)state;
     static const uint8_t fields[] = {
-        8, 6, 0x10, 2, 0x18, 7, 0x30, 0xb5, 0x01, 0x38, 53, 0x40, 1, 0x4d, 0, 0xca, 0x9a, 0x3b, /* 1 s, 10^9 ns */
-        0x60, 2, 0x6d, 0xe8, 3, 0, 0, 0x80, 1, 2,
+        8,    6,    0x10, 2,    0x18, 7,    0x30, 0xb5, 0x01, 0x38,
+        53,   0x40, 1,    0x4d, 0,    0xca, 0x9a, 0x3b, /* 1 s, 10^9 ns */
+        0x60, 2,    0x6d, 0xe8, 3,    0,    0,    0x80, 1,    2,
     };
     struct made message = {.len = 0}, policy = {.len = 0};
     put(&message, fields, sizeof fields);
@@ -127,9 +140,11 @@ static void all_fields_of_the_dnstap(void **state)
     put_octets(&m, 3, "x", 1);
     expect("", &m,
            "{\"time\":\"1970-01-01T00:00:02.000001000Z\",\"type\":\"CLIENT_RESPONSE\","
-           "\"identity\":\"a\\\"\\\\\\n\xef\xbf\xbd\\u0000\",\"version\":\"\xc3\xa9\",\"extra\":\"eA==\","
+           "\"identity\":\"a\\\"\\\\\\n\xef\xbf\xbd\\u0000\",\"version\":\"\xc3\xa9\",\"extra\":"
+           "\"eA==\","
            "\"family\":\"INET6\",\"protocol\":\"DOQ\",\"http_protocol\":\"HTTP2\","
-           "\"query_address\":\"::ffff:192.0.2.1\",\"query_port\":181,\"response_address\":\"?616263\","
+           "\"query_address\":\"::ffff:192.0.2.1\",\"query_port\":181,\"response_address\":\"?"
+           "616263\","
            "\"response_port\":53,\"query_time\":\"1970-01-01T00:00:02.000000000Z\","
            "\"response_time\":\"1970-01-01T00:00:02.000001000Z\",\"latency_us\":1,"
            "\"query_zone\":\"a\\\\\\\\b.\",\"policy\":{\"type\":\"RPZ\",\"rule\":\"*.\","
@@ -139,9 +154,10 @@ static void all_fields_of_the_dnstap(void **state)
 static void names_of_any_octets(void **state)
 {
     (void)state;
-    EXPECT_DNS(QUESTION "\5\"\\.\0\xff\0\0\1\0\1",
-               START ",\"qname\":\"\\\\\\\"\\\\\\\\\\\\.\\\\000\\\\255.\",\"qclass\":\"IN\",\"qtype\":\"A\","
-                     "\"rcode\":\"NOERROR\"");
+    EXPECT_DNS(
+        QUESTION "\5\"\\.\0\xff\0\0\1\0\1", START
+        ",\"qname\":\"\\\\\\\"\\\\\\\\\\\\.\\\\000\\\\255.\",\"qclass\":\"IN\",\"qtype\":\"A\","
+        "\"rcode\":\"NOERROR\"");
     EXPECT_DNS(QUESTION "\0\xff\0\xff\x12",
                START ",\"qname\":\".\",\"qclass\":\"CLASS65298\",\"qtype\":\"TYPE65280\","
                      "\"rcode\":\"NOERROR\"");
@@ -150,23 +166,31 @@ static void names_of_any_octets(void **state)
 static void records_of_unknown_types_and_classes(void **state)
 {
     (void)state;
-    EXPECT_DNS(HEAD("\0\0\0\2\0\0\0\0") "\0\xff\0\0\1\0\0\0\5\0\2\xab\0" "\0\0\1\x12\x34\0\0\0\0\0\4\1\2\3\4",
-               START ",\"answers\":[{\"name\":\".\",\"class\":\"IN\",\"type\":\"TYPE65280\",\"ttl\":5,"
-                     "\"data\":\"\\\\# 2 ab00\"},{\"name\":\".\",\"class\":\"CLASS4660\",\"type\":\"A\","
-                     "\"ttl\":0,\"data\":\"\\\\# 4 01020304\"}],\"rcode\":\"NOERROR\"");
+    EXPECT_DNS(HEAD("\0\0\0\2\0\0\0\0") "\0\xff\0\0\1\0\0\0\5\0\2\xab\0"
+                                        "\0\0\1\x12\x34\0\0\0\0\0\4\1\2\3\4",
+               START
+               ",\"answers\":[{\"name\":\".\",\"class\":\"IN\",\"type\":\"TYPE65280\",\"ttl\":5,"
+               "\"data\":\"\\\\# 2 ab00\"},{\"name\":\".\",\"class\":\"CLASS4660\",\"type\":\"A\","
+               "\"ttl\":0,\"data\":\"\\\\# 4 01020304\"}],\"rcode\":\"NOERROR\"");
 }
 
 static void edns_options(void **state)
 {
     (void)state;
-    EXPECT_DNS(HEAD("\0\0\0\0\0\0\0\1") "\0\0\x29\x04\xd0\1\0\x80\0\0\x24"
-                                        "\0\3\0\2\"\xff" "\0\x08\0\7\0\1\x18\0\xc0\0\2" "\0\x0f\0\3\0\3x"
-                                        "\xfd\xe9\0\0" "\0\x0c\0\4\0\0\0\0",
-               START ",\"rcode\":\"BADVERS\",\"edns\":{\"version\":0,\"udp\":1232,\"do\":true,\"options\":["
-                     "{\"code\":3,\"name\":\"NSID\",\"data\":\"22ff\",\"text\":\"\\\"\xef\xbf\xbd\"},"
-                     "{\"code\":8,\"name\":\"ECS\",\"address\":\"192.0.2.0\",\"source\":24,\"scope\":0},"
-                     "{\"code\":15,\"name\":\"EDE\",\"info_code\":3,\"meaning\":\"Stale Answer\",\"text\":\"x\"},"
-                     "{\"code\":65001,\"data\":\"\"},{\"code\":12,\"name\":\"PADDING\",\"length\":4}]}");
+    EXPECT_DNS(
+        HEAD("\0\0\0\0\0\0\0\1") "\0\0\x29\x04\xd0\1\0\x80\0\0\x24"
+                                 "\0\3\0\2\"\xff"
+                                 "\0\x08\0\7\0\1\x18\0\xc0\0\2"
+                                 "\0\x0f\0\3\0\3x"
+                                 "\xfd\xe9\0\0"
+                                 "\0\x0c\0\4\0\0\0\0",
+        START
+        ",\"rcode\":\"BADVERS\",\"edns\":{\"version\":0,\"udp\":1232,\"do\":true,\"options\":["
+        "{\"code\":3,\"name\":\"NSID\",\"data\":\"22ff\",\"text\":\"\\\"\xef\xbf\xbd\"},"
+        "{\"code\":8,\"name\":\"ECS\",\"address\":\"192.0.2.0\",\"source\":24,\"scope\":0},"
+        "{\"code\":15,\"name\":\"EDE\",\"info_code\":3,\"meaning\":\"Stale "
+        "Answer\",\"text\":\"x\"},"
+        "{\"code\":65001,\"data\":\"\"},{\"code\":12,\"name\":\"PADDING\",\"length\":4}]}");
 }
 
 static void broken_messages_say_why(void **state)

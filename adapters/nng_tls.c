@@ -1,0 +1,125 @@
+#include "nng_tls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PEM_MAX = 1 << 20 };
+
+static const char *const names[] = {"ca", "cert", "key"};
+
+bool nng_is_tls(const struct place *place)
+{
+    return strcmp(place->scheme, "nng+tls") == 0;
+}
+
+/* A whole file as text; the caller wipes and frees it. NULL with the error. */
+static char *read_pem(const char *option, const char *path, struct error *error)
+{
+    FILE *file = fopen(path, "re");
+    char *text = calloc(1, PEM_MAX + 1);
+    size_t len = file && text ? fread(text, 1, PEM_MAX, file) : 0;
+    if (len == 0)
+        error_set(error, "option '%s': cannot read %s: %s", option, path,
+                  file ? "it is empty" : strerror(errno));
+    if (file)
+        fclose(file);
+    if (len > 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static void free_pem(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+static bool own_cert(nng_tls_config *config, const char *cert, const char *key, struct error *error)
+{
+    char *cert_pem = read_pem("cert", cert, error);
+    char *key_pem = cert_pem ? read_pem("key", key, error) : NULL;
+    int rv = key_pem ? nng_tls_config_own_cert(config, cert_pem, key_pem, NULL) : 0;
+    bool ok = key_pem && rv == 0;
+    if (rv != 0)
+        error_set(error, "%s and %s are no certificate and its key: %s", cert, key, nng_strerror(rv));
+    free_pem(cert_pem);
+    free_pem(key_pem);
+    return ok;
+}
+
+static bool trust(nng_tls_config *config, const char *ca, struct error *error)
+{
+    char *pem = read_pem("ca", ca, error);
+    int rv = pem ? nng_tls_config_ca_chain(config, pem, NULL) : 0;
+    free_pem(pem);
+    if (rv != 0)
+        error_set(error, "%s holds no certificates to trust: %s", ca, nng_strerror(rv));
+    return pem && rv == 0;
+}
+
+/* The name that the listener's certificate must bear: HOST of HOST:PORT. */
+static int expect_name(nng_tls_config *config, const struct place *place)
+{
+    const char *host = place->address;
+    if (strncmp(host, "//", 2) == 0)
+        host += 2;
+    const char *colon = strrchr(host, ':');
+    char *name = strndup(host, colon ? (size_t)(colon - host) : strlen(host));
+    int rv = name ? nng_tls_config_server_name(config, name) : NNG_ENOMEM;
+    free(name);
+    return rv;
+}
+
+static bool fill_in(nng_tls_config *config, const struct place *place, bool listens, struct error *error)
+{
+    const char *ca = options_string(place->options, "ca");
+    const char *cert = options_string(place->options, "cert");
+    const char *key = options_string(place->options, "key");
+    if (!cert != !key)
+        return error_set(error, "options 'cert' and 'key' go together");
+    if (listens && !cert)
+        return error_set(error, "a listener of nng+tls: needs cert= and key=");
+    if (!listens && !ca)
+        return error_set(error, "dialing nng+tls: needs ca=, the certificates to trust");
+    if ((cert && !own_cert(config, cert, key, error)) || (ca && !trust(config, ca, error)))
+        return false;
+    int rv = nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3);
+    if (rv == NNG_ENOTSUP) /* a library without 1.3 */
+        rv = nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_2);
+    if (rv == 0)
+        rv = nng_tls_config_auth_mode(config, ca ? NNG_TLS_AUTH_MODE_REQUIRED : NNG_TLS_AUTH_MODE_NONE);
+    if (rv == 0 && !listens)
+        rv = expect_name(config, place);
+    return rv == 0 || error_set(error, "cannot set up TLS: %s", nng_strerror(rv));
+}
+
+nng_tls_config *nng_tls_config_for(const struct place *place, bool listens, struct error *error)
+{
+    nng_tls_config *config;
+    int rv = nng_tls_config_alloc(&config, listens ? NNG_TLS_MODE_SERVER : NNG_TLS_MODE_CLIENT);
+    if (rv != 0) {
+        error_set(error, "this libnng has no TLS: %s", nng_strerror(rv));
+        return NULL;
+    }
+    if (fill_in(config, place, listens, error))
+        return config;
+    nng_tls_config_free(config);
+    return NULL;
+}
+
+bool nng_tls_check(const struct place *place, bool listens, struct error *error)
+{
+    for (size_t i = 0; !nng_is_tls(place) && i < sizeof names / sizeof names[0]; i++) {
+        if (options_string(place->options, names[i]))
+            return error_set(error, "option '%s' is for nng+tls:", names[i]);
+    }
+    if (!nng_is_tls(place))
+        return true;
+    nng_tls_config *config = nng_tls_config_for(place, listens, error);
+    if (config)
+        nng_tls_config_free(config);
+    return config != NULL;
+}
