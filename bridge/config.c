@@ -230,6 +230,8 @@ void config_describe(const struct config *config, FILE *out)
         fprintf(out, "sink %s\n  %s\n ", sink->url, sink->adapter->sink_summary);
         describe_options(&sink->options, out);
     }
+    if (config->status)
+        fprintf(out, "status http://%s/\n", config->status);
     fprintf(out, "routes: every source to every sink, %u in all\n",
             config->source_count * config->sink_count);
     fprintf(out, "memory ceiling, and what it is made of:\n");
