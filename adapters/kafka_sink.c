@@ -98,6 +98,16 @@ static void fail(const struct shipment *shipment, size_t len, const char *why)
                 len, why);
 }
 
+/* What the reason does not say. */
+static const char *reason_of(rd_kafka_resp_err_t err)
+{
+    if (err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return rd_kafka_err2str(err);
+    return "Broker: Message size too large (with all that came in its batch; where the broker's or "
+           "the topic's limit is "
+           "below 1 MB, set batch.size and message.max.bytes to it)";
+}
+
 /* In rd_kafka_poll, so on the sink's thread. */
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *record, void *opaque)
 {
@@ -107,7 +117,7 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *record, void *op
     if (!record->err)
         shipment_settle(shipment, OUTCOME_DELIVERED);
     else if (!shipment->sink->ending)
-        fail(shipment, record->len, rd_kafka_err2str(record->err));
+        fail(shipment, record->len, reason_of(record->err));
     shipment_done(shipment);
 }
 

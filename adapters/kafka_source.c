@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus.h"
@@ -23,6 +24,8 @@ enum {
         60000, /* how often an idle member is heard of, or four times per max.poll.interval.ms */
     SETTLE_MS =
         10000, /* how long a partition that is taken away waits for its messages, or half of it */
+    COMMIT_MS = 3000, /* brokers that are away hold up neither a rebalance nor the end for longer */
+    CLOSE_MS = 5000,
     WATERMARK_MS = 10000,
     DEAD_LETTER_MS = 1000,
 };
@@ -138,6 +141,16 @@ static int at_most(int ms, int limit)
     return ms < limit ? ms : limit;
 }
 
+/* Commits what is stored, and waits for the answer, not for brokers that are gone. With nothing
+ * stored there is nothing to commit. */
+static void commit(struct source *s)
+{
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(s->rk);
+    if (!rd_kafka_commit_queue(s->rk, NULL, answers, NULL, NULL))
+        rd_kafka_event_destroy(rd_kafka_queue_poll(answers, COMMIT_MS));
+    rd_kafka_queue_destroy(answers);
+}
+
 /* What was taken from the partitions is settled and committed before somebody else goes on there.
  */
 static void give_back(struct source *s, rd_kafka_topic_partition_list_t *list)
@@ -156,11 +169,13 @@ static void give_back(struct source *s, rd_kafka_topic_partition_list_t *list)
         if (partition)
             partition->done = true;
     }
-    rd_kafka_commit(s->rk, NULL, 0); /* with nothing stored there is nothing to commit */
-    if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
+    commit(s);
+    if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0) {
         rd_kafka_error_destroy(rd_kafka_incremental_unassign(s->rk, list));
-    else
+    } else {
+        s->assigned = false; /* all is taken, to be dealt out anew: until then nothing is read to its end */
         rd_kafka_assign(s->rk, NULL);
+    }
 }
 
 /* In rd_kafka_consumer_poll or _close, so on the thread that runs or frees the source. */
@@ -483,10 +498,48 @@ static void kafka_source_stop(struct source *s)
     waker_wake(&s->waker);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Commits what is stored and leaves the group, if brokers are there to hear it. False: it did not
+ * end in time. */
+static bool leave_group(struct source *s)
+{
+    int64_t end = now_ms() + CLOSE_MS;
+    rd_kafka_queue_t *events = rd_kafka_queue_new(s->rk);
+    rd_kafka_error_t *problem = rd_kafka_consumer_close_queue(s->rk, events);
+    while (!problem && !rd_kafka_consumer_closed(s->rk) && now_ms() < end)
+        rd_kafka_queue_poll_callback(events, PAUSE_LOOK_MS);
+    bool left = !problem && rd_kafka_consumer_closed(s->rk);
+    rd_kafka_error_destroy(problem);
+    rd_kafka_queue_destroy(events);
+    if (!left)
+        log_line(LOG_WARN,
+                 "source %s: the brokers do not answer: what was settled last may be repeated",
+                 s->url);
+    return left;
+}
+
+/* rd_kafka_destroy would wait most of a minute for a coordinator that is gone, whatever its flags.
+ * The process ends now: librdkafka's threads are silenced, and end with it, and so does all that
+ * they may look at. */
+static void abandon(struct source *s)
+{
+    rd_kafka_set_log_level(s->rk, -1);
+    if (s->offsets)
+        offsets_close(s->offsets);
+}
+
 static void kafka_source_free(struct source *s)
 {
-    if (s->rk)
-        rd_kafka_consumer_close(s->rk); /* commits what is stored */
+    if (s->rk && !leave_group(s)) {
+        abandon(s);
+        return;
+    }
     if (s->offsets)
         offsets_close(s->offsets);
     if (s->queue)
