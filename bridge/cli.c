@@ -36,6 +36,7 @@ static const struct cli_option cli_options[] = {
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
     {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
+    {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
     {"help", NULL, "this text; --help SCHEME or FORMAT: the options behind # of either", CLI_HELP, NULL},
@@ -77,7 +78,10 @@ enum cli_action cli_parse(struct config *config, int argc, char **argv, struct e
         if (!option->argument) {
             if (option->action == CLI_HELP || option->action == CLI_VERSION)
                 return option->action;
-            action = option->action;
+            if (option->action == CLI_CHECK)
+                action = CLI_CHECK;
+            else if (!config_set(config, option->name, "yes", error))
+                return CLI_MISTAKE;
             continue;
         }
         const char *value = name[len] ? name + len + 1 : argv[++i];
@@ -133,7 +137,7 @@ static void help_overview(FILE *out)
           "  see what a server sends:    dnstap-bridge --from unix:/run/dnstap.sock --to -#format=text\n"
           "  a collector beside it:      dnstap-bridge --from unix:/run/dnstap.sock --to nng+tcp:HOST:5555\n"
           "  a bridge at the other end:  dnstap-bridge --from nng+tcp:0.0.0.0:5555 --to dns.fstrm\n"
-          "\nExit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n",
+          "Exit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n",
           out);
 }
 

@@ -66,6 +66,13 @@ static bool set_drain(struct config *config, const char *value, struct error *er
     return ok;
 }
 
+static bool set_quiet(struct config *config, const char *value, struct error *error)
+{
+    config->quiet = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+    return config->quiet || strcmp(value, "no") == 0 || strcmp(value, "false") == 0 ||
+           error_set(error, "quiet takes yes or no, not '%s'", value);
+}
+
 static bool set_log(struct config *config, const char *value, struct error *error)
 {
     config->log = strcmp(value, "json") == 0 ? LOG_JSON : LOG_LOGFMT;
@@ -78,7 +85,7 @@ bool config_set(struct config *config, const char *name, const char *value, stru
     static const struct {
         const char *name;
         bool (*set)(struct config *config, const char *value, struct error *error);
-    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"log", set_log}, {"drain-timeout", set_drain}};
+    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"log", set_log}, {"quiet", set_quiet}, {"drain-timeout", set_drain}};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (strcmp(settings[i].name, name) == 0)
             return settings[i].set(config, value, error);

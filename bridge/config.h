@@ -12,6 +12,7 @@ struct config {
     char *ledger_file;       /* NULL: none */
     char *status;            /* ADDR:PORT to serve metrics on; NULL: none */
     enum log_format log;
+    bool quiet; /* no live line on a terminal */
     uint64_t drain_ms;       /* how long a stop may take */
     struct endpoint *sources;
     struct endpoint *sinks;
@@ -22,7 +23,7 @@ struct config {
 /* Everything that is not given: the host's name, the usual times. */
 void config_defaults(struct config *config);
 
-/* The hop's own settings by name: hop, ledger, drain-timeout, status, log. False with the error. */
+/* The hop's own settings by name: hop, ledger, drain-timeout, status, log, quiet. False with the error. */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
 
 /* A new source or sink, to be filled in by endpoint_parse or endpoint_begin at once. NULL: out of memory. */

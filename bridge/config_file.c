@@ -21,9 +21,9 @@ static const struct key {
     const char *name;
     key_handler *read;
 } keys[] = {
-    {"hop", read_setting}, {"status", read_setting},        {"ledger", read_setting},
-    {"log", read_setting}, {"drain-timeout", read_setting}, {"sources", read_sources},
-    {"sinks", read_sinks},
+    {"hop", read_setting},     {"status", read_setting}, {"ledger", read_setting},
+    {"quiet", read_setting},   {"log", read_setting},    {"drain-timeout", read_setting},
+    {"sources", read_sources}, {"sinks", read_sinks},
 };
 
 /* Puts the place before the error; false. */

@@ -297,6 +297,16 @@ void hop_json_ledger(struct hop *hop, struct buffer *out)
     buffer_put_char(out, '\n');
 }
 
+void hop_sum(struct hop *hop, struct tally *sum, uint64_t *lost)
+{
+    *sum = (struct tally){0};
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct tally one = sum_of(hop->exits[i].outlet);
+        tally_add(sum, &one);
+    }
+    *lost = lost_in_all(hop);
+}
+
 bool hop_is_whole(struct hop *hop)
 {
     for (unsigned i = 0; i < hop->exit_count; i++) {

@@ -71,6 +71,9 @@ void hop_visit(struct hop *hop, const struct hop_visitor *visitor);
 void hop_print_ledger(struct hop *hop, FILE *out);
 void hop_json_ledger(struct hop *hop, struct buffer *out);
 
+/* The sum over all routes, and what was lost before this hop. */
+void hop_sum(struct hop *hop, struct tally *sum, uint64_t *lost);
+
 /* Was everything that was received delivered or filtered, and nothing lost? */
 bool hop_is_whole(struct hop *hop);
 

@@ -12,6 +12,7 @@ enum { WINDOW_SECONDS = 10, LINES_PER_WINDOW = 5, LINE_SIZE = 1024 };
 
 static const char *hop_name = "";
 static bool as_json;
+static _Atomic bool over_a_line;
 static void (*redirect)(void *arg, const char *text);
 static void *redirect_arg;
 
@@ -24,6 +25,11 @@ void log_redirect(void (*line)(void *arg, const char *text), void *arg)
 {
     redirect = line;
     redirect_arg = arg;
+}
+
+void log_over_a_line(bool over)
+{
+    atomic_store(&over_a_line, over);
 }
 
 void log_as(enum log_format format)
@@ -55,10 +61,16 @@ static size_t put_quoted(char *out, size_t room, const char *text)
     return len;
 }
 
+/* What takes an unfinished line off a terminal. */
+static const char *erase(void)
+{
+    return atomic_load(&over_a_line) ? "\r\033[K" : "";
+}
+
 static void write_logfmt(enum log_level level, uint32_t kept_back, const char *time, const char *msg)
 {
     char line[LINE_SIZE + 64];
-    size_t len = (size_t)snprintf(line, sizeof line, "time=%s level=%s hop=%.64s msg=\"", time,
+    size_t len = (size_t)snprintf(line, sizeof line, "%stime=%s level=%s hop=%.64s msg=\"", erase(), time,
                                   level_name(level), hop_name);
     len += put_quoted(line + len, LINE_SIZE - len, msg);
     line[len++] = '"';
@@ -73,6 +85,7 @@ static void write_logfmt(enum log_level level, uint32_t kept_back, const char *t
 static void write_json(enum log_level level, uint32_t kept_back, const char *time, const char *msg)
 {
     struct buffer line = {0};
+    buffer_put_string(&line, erase());
     json_open(&line, NULL, '{');
     json_text(&line, "time", time);
     json_text(&line, "level", level_name(level));

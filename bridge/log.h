@@ -4,6 +4,7 @@
 #define BRIDGE_LOG_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -12,6 +13,9 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 
 /* How lines are written from here on. Before threads. */
 void log_as(enum log_format format);
+
+/* Is there an unfinished line on the terminal that each of ours has to take the place of? */
+void log_over_a_line(bool over);
 
 /* The hop's name in every line from here on; borrowed for the life of the process. Before threads. */
 void log_init(const char *hop);

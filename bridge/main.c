@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "hop.h"
+#include "live.h"
 #include "log.h"
 #include "service.h"
 #include "status.h"
@@ -60,13 +61,6 @@ static bool signals_start(struct signals *signals, struct bell *bell, pthread_t 
     return pthread_create(thread, NULL, take_signals, signals) == 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Where a run stands on its way out. */
 struct run {
     const struct config *config;
@@ -77,6 +71,7 @@ struct run {
     unsigned stops_seen;
     unsigned ledgers_seen;
     unsigned reopens_seen;
+    struct live live;
     int64_t deadline; /* of the drain, ms; -1: none, for nobody asked to stop */
     bool sinks_closed;
     bool gave_up;
@@ -85,8 +80,10 @@ struct run {
 static void heed_signals(struct run *run)
 {
     unsigned ledgers = atomic_load(&run->signals->ledgers);
-    if (ledgers != run->ledgers_seen)
+    if (ledgers != run->ledgers_seen) {
+        live_clear(&run->live);
         hop_print_ledger(run->hop, stderr);
+    }
     run->ledgers_seen = ledgers;
 
     unsigned reopens = atomic_load(&run->signals->reopens);
@@ -100,28 +97,33 @@ static void heed_signals(struct run *run)
     if (run->stops_seen == 0) {
         log_line(LOG_INFO, "stopping: the sinks have %llu ms to take what is left (a second signal ends it now)",
                  (unsigned long long)run->config->drain_ms);
-        run->deadline = now_ms() + (int64_t)run->config->drain_ms;
+        run->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)run->config->drain_ms;
         service_stopping();
         status_set_ready(run->status, false);
         hop_stop_sources(run->hop);
     }
     if (stops > 1)
-        run->deadline = now_ms();
+        run->deadline = clock_ms(CLOCK_MONOTONIC);
     run->stops_seen = stops;
+}
+
+/* Of two timeouts, where -1 is none. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 /* Sleeps until something happens, or the drain's time is over. */
 static void wait_for_change(struct run *run, uint32_t seen)
 {
-    int timeout = service_alive();
+    int timeout = sooner(service_alive(), live_draw(&run->live, run->hop));
     if (run->deadline >= 0 && !run->gave_up) {
-        int64_t left = run->deadline - now_ms();
-        if (timeout < 0 || left < timeout)
-            timeout = left > 0 ? (int)left : 0;
+        int64_t left = run->deadline - clock_ms(CLOCK_MONOTONIC);
+        timeout = sooner(timeout, left > 0 ? (int)left : 0);
     }
     if (timeout != 0)
         bell_wait(run->bell, seen, timeout);
-    if (run->deadline >= 0 && !run->gave_up && now_ms() >= run->deadline) {
+    if (run->deadline >= 0 && !run->gave_up && clock_ms(CLOCK_MONOTONIC) >= run->deadline) {
         run->gave_up = true;
         hop_give_up(run->hop);
     }
@@ -178,7 +180,9 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
     service_ready();
     struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .status = status, .deadline = -1};
+    live_start(&run.live, config);
     run_to_the_end(&run);
+    live_end(&run.live);
     hop_print_ledger(hop, stderr);
     bool told = !config->ledger_file || write_ledger(hop, config->ledger_file);
     int code = hop_is_whole(hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;

@@ -63,7 +63,7 @@ sinks:
         for text, says in (
                 ("hop: [a]\n" + good, ("FILE:1:6: expected text, found a list",)),
                 ("hopp: a\n" + good, ("FILE:1:1: unknown key 'hopp'; did you mean 'hop'?",)),
-                ("colour: red\n" + good, ("FILE:1:1: unknown key 'colour'; valid: hop, status, ledger, log",)),
+                ("colour: red\n" + good, ("FILE:1:1: unknown key 'colour'; valid: hop, status, ledger",)),
                 ("hop: a\nhop: b\n" + good, ("FILE:2:1: 'hop' stands here twice, first in line 1",)),
                 ("hop:\n" + good, ("FILE:1:5: expected text, found nothing",)),
                 ("drain-timeout: soon\n" + good, ("FILE:1:16: ", "'soon'")),

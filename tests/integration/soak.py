@@ -46,7 +46,7 @@ class Soak(lab.Case):
         self.addCleanup(self.proxy.close)
         os.mkfifo(self.path("fifo"))
         self.near = self.bridge("--from", "unix:" + self.path("tap"), "--to", f"nng+tcp:127.0.0.1:{port}#ring=4MiB",
-                                "--to", self.path("fifo") + "#ring=4MiB", "--to", os.devnull,
+                                "--to", self.path("fifo") + "#ring=4MiB", "--to", os.devnull + "#ring=1GiB",
                                 "--drain-timeout", "2s", hop="near") if self.open_fifo() else None
         self.near.ready()
         self.fars = []
