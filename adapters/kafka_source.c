@@ -17,6 +17,7 @@
 #include "waker.h"
 
 enum {
+    STOP_LOOK_RECORDS = 64,
     PAUSE_LOOK_MS = 20, /* how often a full ring is looked at */
     NO_PAUSE_MS =
         400, /* a ring that is full for less is waited for: a pause throws away what was fetched */
@@ -483,10 +484,14 @@ static void kafka_source_run(struct source *s, struct intake *intake)
     size_t batch_max = 2 * BATCH_LIMIT + s->frame_max;
     s->intake = intake;
     intake_on_seal(intake, offsets_pledge, s->offsets);
-    while (!waker_woken(&s->waker) && !finished(s)) {
+    unsigned taken = 0;
+    /* the waker costs a system call, so it is not asked for every record */
+    while (!finished(s) && (taken++ % STOP_LOOK_RECORDS != 0 || !waker_woken(&s->waker))) {
         wait_for_room(s, batch_max);
-        if (!take_next(s, 0) && !finished(s))
-            rest(s);
+        if (take_next(s, 0) || finished(s))
+            continue;
+        rest(s);
+        taken = 0;
     }
     intake_flush(intake);
     offsets_settle_rest(s->offsets);
@@ -510,10 +515,12 @@ static int64_t now_ms(void)
 static bool leave_group(struct source *s)
 {
     int64_t end = now_ms() + CLOSE_MS;
+    rd_kafka_message_t *unread;
     rd_kafka_queue_t *events = rd_kafka_queue_new(s->rk);
     rd_kafka_error_t *problem = rd_kafka_consumer_close_queue(s->rk, events);
     while (!problem && !rd_kafka_consumer_closed(s->rk) && now_ms() < end)
-        rd_kafka_queue_poll_callback(events, PAUSE_LOOK_MS);
+        if ((unread = rd_kafka_consume_queue(events, PAUSE_LOOK_MS))) /* calls the callbacks, too */
+            rd_kafka_message_destroy(unread);
     bool left = !problem && rd_kafka_consumer_closed(s->rk);
     rd_kafka_error_destroy(problem);
     rd_kafka_queue_destroy(events);

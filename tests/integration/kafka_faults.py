@@ -75,7 +75,7 @@ class Brokers(kafka_lab.KafkaCase):
                                          pause=0.001)
                 lab.eventually("the first", lambda: near.now()[0]["delivered"] > 500)
                 self.broker.stop()
-                time.sleep(5 if SHORT else 20)
+                time.sleep(5 if SHORT or form == "frames" else 20)
                 lab.eventually("drops", lambda: near.now()[0]["dropped"] > 0)
                 self.assertIn("dropped", near.log())
                 self.broker.start()
@@ -94,7 +94,7 @@ class Brokers(kafka_lab.KafkaCase):
             with self.subTest(form):
                 topic = self.topic()
                 near, feeder = self.live(topic, ",format=" + form)
-                for _ in range(1 if SHORT else 2):
+                for _ in range(2 if form == "frames" and not SHORT else 1):
                     before = near.now()[0]["delivered"]
                     lab.eventually("some", lambda: near.now()[0]["delivered"] > before + 300)
                     self.broker.kill()
