@@ -83,6 +83,7 @@ struct dns_walk {
     enum dns_section section;
     uint32_t left; /* questions or records that the header still promises in `section` */
     bool bad;      /* something was broken; the walk is over */
+    bool question_plain; /* the name behind the header was passed, sound and without pointers */
 };
 
 /* Begins at the header. False where the message is too short to have one (then `walk->bad`). */
