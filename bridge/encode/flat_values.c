@@ -4,6 +4,17 @@
 #include "put.h"
 #include "rdata_fields.h"
 
+void flat_keep(struct flat_kept *kept, uint32_t key, const struct buffer *out, size_t from)
+{
+    size_t len = out->len - from;
+    kept->len = 0;
+    if (out->failed || len > sizeof kept->text)
+        return;
+    memcpy(kept->text, out->data + from, len);
+    kept->key = key;
+    kept->len = (uint8_t)len;
+}
+
 void flat_name_put(struct dns_name name, struct buffer *out)
 {
     buffer_put_char(out, '"');
@@ -50,7 +61,10 @@ void flat_type_put(uint16_t type, struct buffer *out)
 void flat_address_put(struct octets address, struct buffer *out)
 {
     buffer_put_char(out, '"');
-    rdata_put_address(address, false, out);
+    if (address.len == 4)
+        put_address(address, out);
+    else
+        rdata_put_address(address, false, out);
     buffer_put_char(out, '"');
 }
 
@@ -64,12 +78,10 @@ void flat_enum_put(const char *name, int64_t number, struct buffer *out)
     buffer_put_char(out, '"');
 }
 
-bool flat_time_put(struct flat *flat, const char *key, uint64_t second, uint32_t nanosecond,
-                   struct buffer *out)
+bool flat_time_put(struct flat *flat, uint64_t second, uint32_t nanosecond, struct buffer *out)
 {
     if (second > (uint64_t)MOMENT_LAST - 4) /* nanoseconds may carry over */
         return false;
-    buffer_put_string(out, key);
     moment_put(&flat->moment, (int64_t)second, nanosecond, 'T', out);
     FLAT_PUT(out, "Z\"");
     return true;

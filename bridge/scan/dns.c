@@ -176,18 +176,17 @@ bool dns_name_put(struct dns_name name, struct buffer *out)
 
 bool dns_walk_begin(struct dns_walk *walk, struct octets message)
 {
+    struct reader r = reader_over(message.data, message.len);
+
     *walk = (struct dns_walk){.message = message, .at = HEADER_LEN, .section = DNS_QUESTION};
-    if (message.len < HEADER_LEN) {
-        walk->bad = true;
-        return false;
-    }
-    walk->header.id = load_be16(message.data);
-    walk->header.flags = load_be16(message.data + 2);
+    walk->header.id = reader_be16(&r);
+    walk->header.flags = reader_be16(&r);
     for (int i = 0; i < DNS_SECTIONS; i++)
-        walk->header.count[i] = load_be16(message.data + 4 + 2 * i);
-    if (message.len > HEADER_LEN)
+        walk->header.count[i] = reader_be16(&r);
+    walk->bad = r.bad;
+    if (reader_left(&r) > 0)
         walk->left = walk->header.count[DNS_QUESTION];
-    return true;
+    return !walk->bad;
 }
 
 static bool walk_break(struct dns_walk *walk)
