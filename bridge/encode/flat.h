@@ -6,35 +6,11 @@
 #include "../scan/dns.h"
 #include "../scan/dnstap.h"
 #include "../scan/event.h"
+#include "kept.h"
 #include "moment.h"
 
 /* A key or any other text that is constant. */
 #define FLAT_PUT(out, text) buffer_put((out), (text), sizeof(text) - 1)
-
-/* Text that comes again and again, by what it was made of. It is copied whole, for a copy of known size is
- * quicker than one of the right size. */
-enum { FLAT_KEPT_MAX = 80, FLAT_KEPT_SLOTS = 32 };
-struct flat_kept {
-    uint32_t key;
-    uint8_t len; /* of `text`; 0: nothing is kept */
-    uint8_t text[FLAT_KEPT_MAX];
-};
-
-/* Appends what is kept under the key. False: something else is, or nothing. */
-static inline bool flat_kept_put(const struct flat_kept *kept, uint32_t key, struct buffer *out)
-{
-    if (kept->len == 0 || kept->key != key)
-        return false;
-    uint8_t *to = buffer_room(out, sizeof kept->text);
-    if (!to)
-        return true;
-    memcpy(to, kept->text, sizeof kept->text);
-    out->len += kept->len;
-    return true;
-}
-
-/* Keeps what was appended since `from`, if it fits. */
-void flat_keep(struct flat_kept *kept, uint32_t key, const struct buffer *out, size_t from);
 
 /* How a line begins behind its time: from `type` to `protocol`. One sender has few such beginnings. */
 enum { FLAT_HEAD_MAX = 256, FLAT_HEADS = 32 };
@@ -52,10 +28,10 @@ struct flat {
     bool raw;           /* raw=yes */
     struct moment moment;
     struct flat_head heads[FLAT_HEADS];
-    struct flat_kept flags[FLAT_KEPT_SLOTS];     /* opcode and flags */
-    struct flat_kept questions[FLAT_KEPT_SLOTS]; /* class and type of a question */
-    struct flat_kept records[FLAT_KEPT_SLOTS];   /* class and type of a record */
-    struct flat_kept rcodes[FLAT_KEPT_SLOTS];
+    struct kept flags[KEPT_SLOTS];     /* opcode and flags */
+    struct kept questions[KEPT_SLOTS]; /* class and type of a question */
+    struct kept records[KEPT_SLOTS];   /* class and type of a record */
+    struct kept rcodes[KEPT_SLOTS];
 };
 
 /* Appends `{...}` and a line end. */
@@ -72,11 +48,8 @@ void flat_dns_put(struct flat *flat, struct octets dns, struct buffer *out);
 /* The field `edns` of an OPT record. */
 void flat_edns_put(struct octets message, const struct dns_record *opt, struct buffer *out);
 
-/* Single values, with their quotes. */
-void flat_name_put(struct dns_name name, struct buffer *out);
-
-/* Appends the quote behind a name, whose quotes and backslashes all have a backslash before them. */
-void flat_name_seal(struct buffer *out, size_t from);
+/* Single values, with their quotes. A broken name is empty, and false. */
+bool flat_name_put(struct dns_name name, struct buffer *out);
 void flat_class_put(uint16_t class, struct buffer *out);
 void flat_type_put(uint16_t type, struct buffer *out);
 void flat_address_put(struct octets address, struct buffer *out);

@@ -78,24 +78,24 @@ static void put_opcode(uint16_t flags, struct buffer *out)
 static void put_header(struct flat *flat, struct dns_header header, struct buffer *out)
 {
     uint16_t flags = header.flags & 0xfff0; /* without the rcode */
-    struct flat_kept *kept = &flat->flags[(flags >> 4 ^ flags >> 10) % FLAT_KEPT_SLOTS];
+    struct kept *kept = &flat->flags[(flags >> 4 ^ flags >> 10) % KEPT_SLOTS];
 
     FLAT_PUT(out, ",\"id\":");
     put_unsigned(header.id, out);
-    if (flat_kept_put(kept, flags, out))
+    if (kept_put(kept, flags, out))
         return;
     size_t before = out->len;
     put_opcode(flags, out);
     put_flags(flags, out);
-    flat_keep(kept, flags, out, before);
+    kept_keep(kept, flags, out, before);
 }
 
 static void put_rcode(struct flat *flat, unsigned rcode, struct buffer *out)
 {
     const char *name = dns_rcode_name(rcode);
-    struct flat_kept *kept = &flat->rcodes[rcode % FLAT_KEPT_SLOTS];
+    struct kept *kept = &flat->rcodes[rcode % KEPT_SLOTS];
 
-    if (flat_kept_put(kept, rcode, out))
+    if (kept_put(kept, rcode, out))
         return;
     size_t before = out->len;
     FLAT_PUT(out, ",\"rcode\":\"");
@@ -103,41 +103,34 @@ static void put_rcode(struct flat *flat, unsigned rcode, struct buffer *out)
     if (!name)
         put_unsigned(rcode, out);
     buffer_put_char(out, '"');
-    flat_keep(kept, rcode, out, before);
-}
-
-/* Where the text of a class and a type is kept, and under which key. */
-static struct flat_kept *kept_of(struct flat_kept *kept, uint16_t class, uint16_t type, uint32_t *key)
-{
-    *key = (uint32_t)class << 16 | type;
-    return &kept[(type ^ class << 2) % FLAT_KEPT_SLOTS];
+    kept_keep(kept, rcode, out, before);
 }
 
 static void put_question(struct flat *flat, struct places *places, const struct dns_question *question,
                          struct buffer *out)
 {
     uint32_t key;
-    struct flat_kept *kept = kept_of(flat->questions, question->class, question->type, &key);
+    struct kept *kept = kept_of(flat->questions, question->class, question->type, &key);
 
     FLAT_PUT(out, ",\"qname\":");
     put_name(places, question->name, out);
-    if (flat_kept_put(kept, key, out))
+    if (kept_put(kept, key, out))
         return;
     size_t before = out->len;
     FLAT_PUT(out, ",\"qclass\":");
     flat_class_put(question->class, out);
     FLAT_PUT(out, ",\"qtype\":");
     flat_type_put(question->type, out);
-    flat_keep(kept, key, out, before);
+    kept_keep(kept, key, out, before);
 }
 
 /* From the class to where the TTL stands. */
 static void put_kind(struct flat *flat, const struct dns_record *record, struct buffer *out)
 {
     uint32_t key;
-    struct flat_kept *kept = kept_of(flat->records, record->class, record->type, &key);
+    struct kept *kept = kept_of(flat->records, record->class, record->type, &key);
 
-    if (flat_kept_put(kept, key, out))
+    if (kept_put(kept, key, out))
         return;
     size_t before = out->len;
     FLAT_PUT(out, ",\"class\":");
@@ -145,7 +138,7 @@ static void put_kind(struct flat *flat, const struct dns_record *record, struct 
     FLAT_PUT(out, ",\"type\":");
     flat_type_put(record->type, out);
     FLAT_PUT(out, ",\"ttl\":");
-    flat_keep(kept, key, out, before);
+    kept_keep(kept, key, out, before);
 }
 
 /* The types that most records are of go without a look at the table. */

@@ -248,11 +248,8 @@ void flat_message_put(struct flat *flat, const struct dnstap_view *view, struct 
     put_times(flat, view, out);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE)) {
         size_t before = out->len;
-        FLAT_PUT(out, ",\"query_zone\":\"");
-        size_t from = out->len;
-        if (dns_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
-            flat_name_seal(out, from);
-        else
+        FLAT_PUT(out, ",\"query_zone\":");
+        if (!flat_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
             out->len = before;
     }
     if (dnstap_has(view, DNSTAP_HAS_POLICY))

@@ -4,31 +4,16 @@
 #include "put.h"
 #include "rdata_fields.h"
 
-void flat_keep(struct flat_kept *kept, uint32_t key, const struct buffer *out, size_t from)
-{
-    size_t len = out->len - from;
-    kept->len = 0;
-    if (out->failed || len > sizeof kept->text)
-        return;
-    memcpy(kept->text, out->data + from, len);
-    kept->key = key;
-    kept->len = (uint8_t)len;
-}
-
-void flat_name_put(struct dns_name name, struct buffer *out)
+bool flat_name_put(struct dns_name name, struct buffer *out)
 {
     buffer_put_char(out, '"');
     size_t from = out->len;
-    dns_name_put(name, out);
-    flat_name_seal(out, from);
-}
-
-void flat_name_seal(struct buffer *out, size_t from)
-{
-    if (!out->failed && out->len > from && memchr(out->data + from, '\\', out->len - from))
+    enum dns_name_text text = dns_name_write(name, out);
+    if (text == DNS_NAME_ESCAPED)
         json_string_seal(out, from);
     else
         buffer_put_char(out, '"');
+    return text != DNS_NAME_BROKEN;
 }
 
 /* Classes and types of a letter or two are by far the most. */

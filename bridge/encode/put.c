@@ -16,44 +16,30 @@ static uint8_t *write_pair(uint8_t *to, unsigned value)
     return to + 2;
 }
 
-static unsigned digits_of(uint64_t value)
-{
-    static const uint64_t powers[] = {
-        0,        10,        100,        1000,        10000,        100000,        1000000,
-        10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
-        100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
-        10000000000000000000u,
-    };
-    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
-    unsigned least = bits * 1233 >> 12; /* bits * log10(2): the digits, or one too few */
-    return least + (value >= powers[least]);
-}
-
-/* Writes the digits of a value in place, `len` of them, for what goes through a second buffer has to wait
- * there until the single digits have arrived. */
-static void write_digits(uint8_t *to, unsigned len, uint64_t value)
-{
-    uint8_t *end = to + len;
-    for (; value > UINT32_MAX; value /= 100)
-        write_pair(end -= 2, (unsigned)(value % 100));
-    uint32_t rest = (uint32_t)value;
-    for (; rest >= 100; rest /= 100)
-        write_pair(end -= 2, rest % 100);
-    if (rest >= 10) {
-        write_pair(end -= 2, rest);
-        rest = 0;
-    } else {
-        *--end = (uint8_t)('0' + rest);
-    }
-    while (end > to)
-        *--end = '0';
-}
-
+/* In place, for what goes through a second buffer has to wait there until its single digits have arrived. */
 uint8_t *write_unsigned(uint8_t *to, uint64_t value)
 {
-    unsigned len = digits_of(value);
-    write_digits(to, len, value);
-    return to + len;
+    if (value >= 10000) {
+        to = write_unsigned(to, value / 10000);
+        to = write_pair(to, (unsigned)(value / 100 % 100));
+        return write_pair(to, (unsigned)(value % 100));
+    }
+    unsigned small = (unsigned)value, high = small / 100;
+    if (high >= 10)
+        to = write_pair(to, high);
+    else if (high > 0)
+        *to++ = (uint8_t)('0' + high);
+    if (small >= 10)
+        return write_pair(to, small % 100);
+    *to++ = (uint8_t)('0' + small);
+    return to;
+}
+
+uint8_t *write_six(uint8_t *to, uint32_t value)
+{
+    to = write_pair(to, value / 10000);
+    to = write_pair(to, value / 100 % 100);
+    return write_pair(to, value % 100);
 }
 
 uint8_t *write_nine(uint8_t *to, uint32_t value)
@@ -69,12 +55,11 @@ uint8_t *write_nine(uint8_t *to, uint32_t value)
 
 void put_padded(uint64_t value, unsigned width, struct buffer *out)
 {
-    unsigned len = digits_of(value) > width ? digits_of(value) : width;
-    uint8_t *to = buffer_room(out, len);
-    if (!to)
-        return;
-    write_digits(to, len, value);
-    out->len += len;
+    uint8_t digits[WRITE_UNSIGNED_MAX];
+    size_t len = (size_t)(write_unsigned(digits, value) - digits);
+    for (; width > len; width--)
+        buffer_put_char(out, '0');
+    buffer_put(out, digits, len);
 }
 
 void put_unsigned(uint64_t value, struct buffer *out)

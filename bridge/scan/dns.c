@@ -31,7 +31,9 @@ static bool follow_pointers(struct dns_labels *labels)
 /* Inline here, so that a loop over a name keeps all of it in registers. */
 static inline bool labels_next(struct dns_labels *labels, struct octets *label)
 {
-    if (labels->done || !follow_pointers(labels))
+    if (labels->done || labels->at >= labels->limit)
+        return false;
+    if (labels->message[labels->at] >= LABEL_POINTER && !follow_pointers(labels))
         return false;
     uint32_t len = labels->message[labels->at];
     if (len == 0) {
@@ -132,15 +134,12 @@ static uint32_t copy_plain(uint8_t *to, struct octets label, const uint8_t *end)
     return done < label.len ? done : label.len;
 }
 
-/* Writes a label and its dot; `to` has room for four characters an octet, the dot and a word. `end` is that
- * of the message. */
-static inline uint8_t *write_label(uint8_t *to, struct octets label, const uint8_t *end)
+static uint8_t *write_escaped(uint8_t *to, struct octets label, bool *escaped)
 {
-    uint32_t plain = copy_plain(to, label, end);
-    to += plain;
-    for (uint32_t i = plain; i < label.len; i++) {
+    for (uint32_t i = 0; i < label.len; i++) {
         uint8_t octet = label.data[i];
         enum escape escape = escape_of(octet);
+        *escaped |= escape != PLAIN;
         if (escape != PLAIN)
             *to++ = '\\';
         if (escape == DECIMAL) {
@@ -151,27 +150,44 @@ static inline uint8_t *write_label(uint8_t *to, struct octets label, const uint8
             *to++ = octet;
         }
     }
+    return to;
+}
+
+/* Writes a label and its dot; `to` has room for four characters an octet, the dot and a word. `end` is that
+ * of the message. */
+static inline uint8_t *write_label(uint8_t *to, struct octets label, const uint8_t *end, bool *escaped)
+{
+    uint32_t plain = copy_plain(to, label, end);
+    to += plain;
+    if (plain < label.len)
+        to = write_escaped(to, (struct octets){label.data + plain, label.len - plain}, escaped);
     *to++ = '.';
     return to;
 }
 
-bool dns_name_put(struct dns_name name, struct buffer *out)
+enum dns_name_text dns_name_write(struct dns_name name, struct buffer *out)
 {
     struct dns_labels labels = dns_labels_of(name);
     struct octets label;
+    bool escaped = false;
     uint8_t *start = buffer_room(out, DNS_NAME_TEXT_MAX + WORD);
     if (!start)
-        return false;
+        return DNS_NAME_BROKEN;
 
     uint8_t *to = start;
     while (labels_next(&labels, &label))
-        to = write_label(to, label, name.message + name.limit);
+        to = write_label(to, label, name.message + name.limit, &escaped);
     if (!labels.done)
-        return false;
+        return DNS_NAME_BROKEN;
     if (to == start)
         *to++ = '.';
-    out->len += (size_t)(to - start);
-    return true;
+    buffer_grow_to(out, to);
+    return escaped ? DNS_NAME_ESCAPED : DNS_NAME_PLAIN;
+}
+
+bool dns_name_put(struct dns_name name, struct buffer *out)
+{
+    return dns_name_write(name, out) != DNS_NAME_BROKEN;
 }
 
 bool dns_walk_begin(struct dns_walk *walk, struct octets message)

@@ -113,4 +113,8 @@ bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at);
  * the name is broken or memory runs out (then `out->failed`). */
 bool dns_name_put(struct dns_name name, struct buffer *out);
 
+/* The same, which also tells whether there is a backslash in it. */
+enum dns_name_text { DNS_NAME_BROKEN, DNS_NAME_PLAIN, DNS_NAME_ESCAPED };
+enum dns_name_text dns_name_write(struct dns_name name, struct buffer *out);
+
 #endif
