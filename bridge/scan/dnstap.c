@@ -171,6 +171,7 @@ static bool scan_fields(const uint8_t *at, size_t len, const struct field *field
 {
     struct reader all = reader_over(at, len);
     const uint8_t *end = all.end;
+    uint32_t has = 0; /* not in the view, where each field would wait for the one before */
 
     while (at < end) {
         const struct field *field = *at < TAGS ? &fields[*at] : &fields[0];
@@ -178,7 +179,7 @@ static bool scan_fields(const uint8_t *at, size_t len, const struct field *field
         if (end - at >= USUAL && field->kind != KIND_UNKNOWN)
             next = take_usual(at, end, field, view);
         if (next) {
-            view->has |= field->has;
+            has |= field->has;
             at = next;
             continue;
         }
@@ -187,6 +188,7 @@ static bool scan_fields(const uint8_t *at, size_t len, const struct field *field
             return false;
         at = r.at;
     }
+    view->has |= has;
     return true;
 }
 
