@@ -244,6 +244,8 @@ static void file_source_run(struct source *s, struct intake *intake)
 {
     uint64_t loops = options_number(s->place->options, "loop");
     clock_gettime(CLOCK_MONOTONIC, &s->started);
+    if (s->regular)
+        intake_stay_near(intake);
     for (uint64_t i = 0; loops == 0 || i < loops; i++) {
         if (i > 0 && lseek(s->fd, 0, SEEK_SET) < 0)
             return;

@@ -28,6 +28,18 @@ static inline void buffer_clear(struct buffer *b)
     b->failed = false;
 }
 
+/* The same, quicker where there is room already. Who has written to it says so with buffer_grow_to. */
+static inline uint8_t *buffer_room(struct buffer *b, size_t more)
+{
+    return b->cap - b->len < more ? buffer_reserve(b, more) : b->data + b->len;
+}
+
+/* What was written in the room ends before `end`. */
+static inline void buffer_grow_to(struct buffer *b, const uint8_t *end)
+{
+    b->len = (size_t)(end - b->data);
+}
+
 static inline void buffer_put(struct buffer *b, const void *data, size_t len)
 {
     if (b->cap - b->len < len && !buffer_reserve(b, len))

@@ -13,11 +13,13 @@ struct gate {
     bool crowded;
 };
 
+enum { NEAR = 1024 * 1024 }; /* what a source that stays near lets wait in a ring */
 enum { CALM_SHARE = 8 }; /* with an eighth of its octets, not even the slots of a ring are full */
 
 struct intake {
     const char *source;
     enum when_full when_full;
+    bool near; /* see intake_stay_near */
     struct batch_builder *builder;
     struct upstream *upstream;
     struct gate *gates;
@@ -77,6 +79,17 @@ static bool wait_and_offer(struct intake *intake, struct ring *ring, struct batc
     }
 }
 
+/* Sleeps until no more than NEAR waits in the ring, or all waiting was ended. */
+static void wait_until_near(struct intake *intake, struct ring *ring)
+{
+    struct bell *drained = ring_drained(ring);
+    while (ring_octets(ring) > NEAR && !atomic_load(&intake->given_up)) {
+        uint32_t seen = bell_listen(drained);
+        if (ring_octets(ring) > NEAR && !atomic_load(&intake->given_up))
+            bell_wait(drained, seen, -1);
+    }
+}
+
 static bool offer_once(struct gate *gate, struct batch *batch)
 {
     struct ring *ring = gate->entrance.ring;
@@ -96,6 +109,8 @@ static void offer_to(struct intake *intake, struct gate *gate, struct batch *bat
     const struct entrance *entrance = &gate->entrance;
     uint32_t count = batch->count; /* once offered, the batch is the consumer's to free */
     account_received(entrance->account, count);
+    if (intake->near && intake->when_full == WHEN_FULL_BLOCK)
+        wait_until_near(intake, entrance->ring);
     if (offer_once(gate, batch))
         return;
     if (intake->when_full == WHEN_FULL_BLOCK && wait_and_offer(intake, entrance->ring, batch))
@@ -117,6 +132,11 @@ void intake_offer(struct intake *intake, struct batch *batch)
     for (unsigned i = 0; i < intake->count; i++)
         offer_to(intake, &intake->gates[i], batch);
     batch_unref(batch);
+}
+
+void intake_stay_near(struct intake *intake)
+{
+    intake->near = true;
 }
 
 bool intake_would_wait(const struct intake *intake, size_t len)

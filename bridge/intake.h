@@ -47,6 +47,11 @@ void intake_flush(struct intake *intake);
 /* Octets that still fit in the open batch. */
 size_t intake_left(const struct intake *intake);
 
+/* Source's thread: what it reads can be read later just as well, so that where it waits for room anyway,
+ * little is to wait in the rings. That little stays in the processor's cache, and in memory that is used
+ * again and again. */
+void intake_stay_near(struct intake *intake);
+
 /* Would a batch of `len` octets have to wait now: for sources that have to stay awake meanwhile. */
 bool intake_would_wait(const struct intake *intake, size_t len);
 

@@ -87,15 +87,39 @@ void json_string_put(struct octets text, enum json_string_manner manner, struct 
     buffer_put_char(out, '"');
 }
 
+/* Whether one of eight ASCII characters is a quote or a backslash: x ^ c is 0 where x is c, and only 0
+ * does not carry into the top bit when 0x7f is added. */
+static bool has_escape(const uint8_t *eight)
+{
+    const uint64_t each = 0x0101010101010101;
+    uint64_t x;
+    memcpy(&x, eight, sizeof x);
+    uint64_t differs = ((x ^ each * '"') + each * 0x7f) & ((x ^ each * '\\') + each * 0x7f);
+    return (differs & each * 0x80) != each * 0x80;
+}
+
+/* How many quotes and backslashes there are. Nearly always none, which eight octets at a time tell. */
+static size_t count_escapes(const uint8_t *data, size_t len)
+{
+    size_t count = 0, i = 0;
+    for (; len - i >= 8 && !has_escape(data + i); i += 8)
+        ;
+    for (; i < len; i++)
+        count += data[i] == '"' || data[i] == '\\';
+    return count;
+}
+
 void json_string_seal(struct buffer *out, size_t from)
 {
-    size_t extra = 0;
     if (out->failed)
         return;
-    for (size_t i = from; i < out->len; i++)
-        extra += out->data[i] == '"' || out->data[i] == '\\';
-    if (!buffer_reserve(out, extra + 1))
+    size_t extra = count_escapes(out->data + from, out->len - from);
+    if (!buffer_room(out, extra + 1))
         return;
+    if (extra == 0) {
+        out->data[out->len++] = '"';
+        return;
+    }
     size_t from_end = out->len;
     out->len += extra;
     for (size_t to = out->len;

@@ -37,6 +37,17 @@ static inline const uint8_t *reader_take(struct reader *r, size_t len)
     return taken;
 }
 
+static inline uint16_t load_be16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint64_t load_le64(const uint8_t *p)
+{
+    return (uint64_t)p[7] << 56 | (uint64_t)p[6] << 48 | (uint64_t)p[5] << 40 | (uint64_t)p[4] << 32 |
+           (uint64_t)p[3] << 24 | (uint64_t)p[2] << 16 | (uint64_t)p[1] << 8 | p[0];
+}
+
 static inline uint32_t load_be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -59,9 +70,7 @@ static inline uint8_t reader_u8(struct reader *r)
 static inline uint16_t reader_be16(struct reader *r)
 {
     const uint8_t *p = reader_take(r, 2);
-    if (!p)
-        return 0;
-    return (uint16_t)(p[0] << 8 | p[1]);
+    return p ? load_be16(p) : 0;
 }
 
 static inline uint32_t reader_be32(struct reader *r)

@@ -14,11 +14,9 @@ enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_AAAA = 28 };
  * begin; the place in the output stays good while the message is written. */
 enum { PLACES = 8 };
 struct places {
-    struct {
-        uint32_t at;   /* in the message; 0: free */
-        uint32_t len;  /* with the quotes */
-        size_t from;   /* in the output */
-    } place[PLACES];
+    uint32_t at[PLACES]; /* in the message; 0: free, and the rest is not set */
+    uint32_t len[PLACES]; /* with the quotes */
+    size_t from[PLACES]; /* in the output */
 };
 
 static uint32_t labels_at(struct dns_name name)
@@ -34,16 +32,16 @@ static void put_name(struct places *places, struct dns_name name, struct buffer 
     uint32_t at = labels_at(name);
     uint32_t slot = at % PLACES;
 
-    if (places->place[slot].at == at && at > 0 && buffer_reserve(out, places->place[slot].len)) {
-        memcpy(out->data + out->len, out->data + places->place[slot].from, places->place[slot].len);
-        out->len += places->place[slot].len;
+    if (places->at[slot] == at && at > 0 && buffer_room(out, places->len[slot])) {
+        memcpy(out->data + out->len, out->data + places->from[slot], places->len[slot]);
+        out->len += places->len[slot];
         return;
     }
     size_t from = out->len;
     flat_name_put(name, out);
-    places->place[slot].at = at;
-    places->place[slot].from = from;
-    places->place[slot].len = (uint32_t)(out->len - from);
+    places->at[slot] = at;
+    places->from[slot] = from;
+    places->len[slot] = (uint32_t)(out->len - from);
 }
 
 static void put_flags(uint16_t flags, struct buffer *out)
@@ -65,39 +63,82 @@ static void put_flags(uint16_t flags, struct buffer *out)
     buffer_put_char(out, ']');
 }
 
-static void put_header(struct dns_header header, struct buffer *out)
+static void put_opcode(uint16_t flags, struct buffer *out)
 {
-    unsigned opcode = header.flags >> 11 & 15;
+    unsigned opcode = flags >> 11 & 15;
     const char *name = dns_opcode_name(opcode);
 
-    FLAT_PUT(out, ",\"id\":");
-    put_unsigned(header.id, out);
     FLAT_PUT(out, ",\"opcode\":\"");
     buffer_put_string(out, name ? name : "OPCODE");
     if (!name)
         put_unsigned(opcode, out);
     buffer_put_char(out, '"');
-    put_flags(header.flags, out);
 }
 
-static void put_rcode(unsigned rcode, struct buffer *out)
+static void put_header(struct flat *flat, struct dns_header header, struct buffer *out)
+{
+    uint16_t flags = header.flags & 0xfff0; /* without the rcode */
+    struct kept *kept = &flat->flags[(flags >> 4 ^ flags >> 10) % KEPT_SLOTS];
+
+    FLAT_PUT(out, ",\"id\":");
+    put_unsigned(header.id, out);
+    if (kept_put(kept, flags, out))
+        return;
+    size_t before = out->len;
+    put_opcode(flags, out);
+    put_flags(flags, out);
+    kept_keep(kept, flags, out, before);
+}
+
+static void put_rcode(struct flat *flat, unsigned rcode, struct buffer *out)
 {
     const char *name = dns_rcode_name(rcode);
+    struct kept *kept = &flat->rcodes[rcode % KEPT_SLOTS];
+
+    if (kept_put(kept, rcode, out))
+        return;
+    size_t before = out->len;
     FLAT_PUT(out, ",\"rcode\":\"");
     buffer_put_string(out, name ? name : "RCODE");
     if (!name)
         put_unsigned(rcode, out);
     buffer_put_char(out, '"');
+    kept_keep(kept, rcode, out, before);
 }
 
-static void put_question(struct places *places, const struct dns_question *question, struct buffer *out)
+static void put_question(struct flat *flat, struct places *places, const struct dns_question *question,
+                         struct buffer *out)
 {
+    uint32_t key;
+    struct kept *kept = kept_of(flat->questions, question->class, question->type, &key);
+
     FLAT_PUT(out, ",\"qname\":");
     put_name(places, question->name, out);
+    if (kept_put(kept, key, out))
+        return;
+    size_t before = out->len;
     FLAT_PUT(out, ",\"qclass\":");
     flat_class_put(question->class, out);
     FLAT_PUT(out, ",\"qtype\":");
     flat_type_put(question->type, out);
+    kept_keep(kept, key, out, before);
+}
+
+/* From the class to where the TTL stands. */
+static void put_kind(struct flat *flat, const struct dns_record *record, struct buffer *out)
+{
+    uint32_t key;
+    struct kept *kept = kept_of(flat->records, record->class, record->type, &key);
+
+    if (kept_put(kept, key, out))
+        return;
+    size_t before = out->len;
+    FLAT_PUT(out, ",\"class\":");
+    flat_class_put(record->class, out);
+    FLAT_PUT(out, ",\"type\":");
+    flat_type_put(record->type, out);
+    FLAT_PUT(out, ",\"ttl\":");
+    kept_keep(kept, key, out, before);
 }
 
 /* The types that most records are of go without a look at the table. */
@@ -111,30 +152,25 @@ static void put_data(struct octets message, const struct dns_record *record, str
         put_name(places, (struct dns_name){message.data, record->rdata, record->rdata + rdata.len}, out);
         return;
     }
+    if (plain && (record->type == TYPE_A || record->type == TYPE_AAAA)) {
+        flat_address_put(rdata, out);
+        return;
+    }
     buffer_put_char(out, '"');
     size_t from = out->len;
-    if (!plain)
-        rdata_put_unknown(rdata, out);
-    else if (record->type == TYPE_A)
-        put_address(rdata, out);
-    else
+    if (plain)
         rdata_put(message, record, RDATA_PLAIN, out);
-    if (plain && (record->type == TYPE_A || record->type == TYPE_AAAA))
-        buffer_put_char(out, '"');
     else
-        json_string_seal(out, from);
+        rdata_put_unknown(rdata, out);
+    json_string_seal(out, from);
 }
 
-static void put_record(struct octets message, const struct dns_record *record, struct places *places,
-                       struct buffer *out)
+static void put_record(struct flat *flat, struct octets message, const struct dns_record *record,
+                       struct places *places, struct buffer *out)
 {
     FLAT_PUT(out, "{\"name\":");
     put_name(places, record->owner, out);
-    FLAT_PUT(out, ",\"class\":");
-    flat_class_put(record->class, out);
-    FLAT_PUT(out, ",\"type\":");
-    flat_type_put(record->type, out);
-    FLAT_PUT(out, ",\"ttl\":");
+    put_kind(flat, record, out);
     put_unsigned(record->ttl, out);
     FLAT_PUT(out, ",\"data\":");
     put_data(message, record, places, out);
@@ -149,8 +185,8 @@ struct lists {
     struct places places;
 };
 
-static void put_in_list(struct octets message, const struct dns_record *record, struct lists *lists,
-                        struct buffer *out)
+static void put_in_list(struct flat *flat, struct octets message, const struct dns_record *record,
+                        struct lists *lists, struct buffer *out)
 {
     static const char *const keys[] = {"", ",\"answers\":[", ",\"authorities\":[",
                                        ",\"additionals\":["};
@@ -162,10 +198,10 @@ static void put_in_list(struct octets message, const struct dns_record *record, 
         buffer_put_string(out, keys[record->section]);
         lists->open = record->section;
     }
-    put_record(message, record, &lists->places, out);
+    put_record(flat, message, record, &lists->places, out);
 }
 
-static bool put_records(const struct flat *flat, struct dns_walk *walk, struct lists *lists,
+static bool put_records(struct flat *flat, struct dns_walk *walk, struct lists *lists,
                         struct buffer *out)
 {
     struct dns_record record;
@@ -177,7 +213,7 @@ static bool put_records(const struct flat *flat, struct dns_walk *walk, struct l
             lists->edns = true;
             lists->opt = record;
         } else if (!flat->question_only) {
-            put_in_list(walk->message, &record, lists, out);
+            put_in_list(flat, walk->message, &record, lists, out);
         }
     }
     if (lists->open != DNS_QUESTION)
@@ -185,26 +221,29 @@ static bool put_records(const struct flat *flat, struct dns_walk *walk, struct l
     return !walk->bad;
 }
 
-static bool put_message(const struct flat *flat, struct octets dns, struct buffer *out)
+static bool put_message(struct flat *flat, struct octets dns, struct buffer *out)
 {
     struct dns_walk walk;
     struct dns_question question;
-    struct lists lists = {.open = DNS_QUESTION};
+    struct lists lists;
 
     if (!dns_walk_begin(&walk, dns))
         return false;
-    put_header(walk.header, out);
+    lists.open = DNS_QUESTION;
+    lists.edns = false;
+    memset(lists.places.at, 0, sizeof lists.places.at);
+    put_header(flat, walk.header, out);
     if (dns_walk_question(&walk, &question))
-        put_question(&lists.places, &question, out);
+        put_question(flat, &lists.places, &question, out);
     if (!put_records(flat, &walk, &lists, out))
         return false;
-    put_rcode((walk.header.flags & 15u) | (lists.edns ? lists.opt.ttl >> 24 << 4 : 0), out);
+    put_rcode(flat, (walk.header.flags & 15u) | (lists.edns ? lists.opt.ttl >> 24 << 4 : 0), out);
     if (lists.edns)
         flat_edns_put(dns, &lists.opt, out);
     return true;
 }
 
-void flat_dns_put(const struct flat *flat, struct octets dns, struct buffer *out)
+void flat_dns_put(struct flat *flat, struct octets dns, struct buffer *out)
 {
     size_t before = out->len;
     if (!put_message(flat, dns, out)) {

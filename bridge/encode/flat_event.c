@@ -94,11 +94,11 @@ void flat_event_put(struct flat *flat, const struct dnstap_view *view,
 {
     buffer_put_char(out, '{');
     if (event_has(event, EVENT_TIME_SEC) &&
-        flat_time_put(flat, "\"time\":\"", event->number[EVENT_TIME_SEC],
-                      (uint32_t)event->number[EVENT_TIME_NSEC], out))
+        FLAT_TIME(flat, "\"time\":\"", event->number[EVENT_TIME_SEC],
+                  (uint32_t)event->number[EVENT_TIME_NSEC], out))
         buffer_put_char(out, ',');
     FLAT_PUT(out, "\"type\":\"EVENT\"");
-    flat_sender_put(flat, view, out);
+    flat_sender_put(view, out);
     put_event(event, out);
     FLAT_PUT(out, "}\n");
 }

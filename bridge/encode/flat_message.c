@@ -21,43 +21,9 @@ static void put_names(const struct dnstap_view *view, struct buffer *out)
     }
 }
 
-static bool same(struct octets a, const uint8_t *b, uint32_t len)
+void flat_sender_put(const struct dnstap_view *view, struct buffer *out)
 {
-    return a.len == len && (len == 0 || memcmp(a.data, b, len) == 0);
-}
-
-static void keep(uint8_t *to, uint32_t *len, struct octets from)
-{
-    if (from.len > 0)
-        memcpy(to, from.data, from.len);
-    *len = from.len;
-}
-
-static void put_names_kept(struct flat_sender *kept, const struct dnstap_view *view, struct buffer *out)
-{
-    uint32_t has = view->has & (DNSTAP_HAS_IDENTITY | DNSTAP_HAS_VERSION);
-    if (kept->len > 0 && kept->has == has && same(view->identity, kept->identity, kept->identity_len) &&
-        same(view->version, kept->version, kept->version_len)) {
-        buffer_put(out, kept->text, kept->len);
-        return;
-    }
-    size_t before = out->len;
     put_names(view, out);
-    size_t len = out->len - before;
-    kept->len = 0;
-    if (out->failed || len > sizeof kept->text || view->identity.len > sizeof kept->identity ||
-        view->version.len > sizeof kept->version)
-        return;
-    keep(kept->identity, &kept->identity_len, view->identity);
-    keep(kept->version, &kept->version_len, view->version);
-    memcpy(kept->text, out->data + before, len);
-    kept->has = has;
-    kept->len = (uint32_t)len;
-}
-
-void flat_sender_put(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
-{
-    put_names_kept(&flat->sender, view, out);
     if (dnstap_has(view, DNSTAP_HAS_EXTRA)) {
         FLAT_PUT(out, ",\"extra\":\"");
         put_base64(view->extra, out);
@@ -73,10 +39,10 @@ static void put_first_time(struct flat *flat, const struct dnstap_view *view, st
     bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
     bool put = false;
     if (response && (is_response(view) || !query))
-        put = flat_time_put(flat, "\"time\":\"", view->response_time_sec, view->response_time_nsec,
+        put = FLAT_TIME(flat, "\"time\":\"", view->response_time_sec, view->response_time_nsec,
                             out);
     else if (query)
-        put = flat_time_put(flat, "\"time\":\"", view->query_time_sec, view->query_time_nsec, out);
+        put = FLAT_TIME(flat, "\"time\":\"", view->query_time_sec, view->query_time_nsec, out);
     if (put)
         buffer_put_char(out, ',');
 }
@@ -95,6 +61,69 @@ static void put_socket(const struct dnstap_view *view, struct buffer *out)
         FLAT_PUT(out, ",\"http_protocol\":");
         flat_enum_put(dnstap_http_name(view->http_protocol), view->http_protocol, out);
     }
+}
+
+static bool same(struct octets a, const uint8_t *b, uint32_t len)
+{
+    return a.len == len && (len == 0 || memcmp(a.data, b, len) == 0);
+}
+
+static void keep(uint8_t *to, uint32_t *len, struct octets from)
+{
+    if (from.len > 0)
+        memcpy(to, from.data, from.len);
+    *len = from.len;
+}
+
+/* What a head is made of, and what keeps a line from having one that others have, too. */
+enum {
+    HEAD_PARTS = DNSTAP_HAS_IDENTITY | DNSTAP_HAS_VERSION | DNSTAP_HAS_SOCKET_FAMILY |
+                 DNSTAP_HAS_SOCKET_PROTOCOL,
+    HEAD_OWN = DNSTAP_HAS_EXTRA | DNSTAP_HAS_HTTP_PROTOCOL,
+};
+
+static bool is_of(const struct flat_head *head, const struct dnstap_view *view)
+{
+    return head->len > 0 && head->has == (view->has & (HEAD_PARTS | HEAD_OWN)) &&
+           head->message_type == view->message_type && head->family == view->socket_family &&
+           head->protocol == view->socket_protocol &&
+           same(view->identity, head->identity, head->identity_len) &&
+           same(view->version, head->version, head->version_len);
+}
+
+static void keep_head(struct flat_head *head, const struct dnstap_view *view, const struct buffer *out,
+                      size_t from)
+{
+    size_t len = out->len - from;
+    head->len = 0;
+    if (out->failed || len > sizeof head->text || view->identity.len > sizeof head->identity ||
+        view->version.len > sizeof head->version || (view->has & HEAD_OWN))
+        return;
+    head->has = view->has & HEAD_PARTS;
+    head->message_type = view->message_type;
+    head->family = view->socket_family;
+    head->protocol = view->socket_protocol;
+    keep(head->identity, &head->identity_len, view->identity);
+    keep(head->version, &head->version_len, view->version);
+    memcpy(head->text, out->data + from, len);
+    head->len = (uint32_t)len;
+}
+
+static void put_head(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+{
+    uint32_t slot = (uint32_t)view->message_type ^ (uint32_t)view->socket_protocol << 2 ^
+                    (uint32_t)view->socket_family << 3;
+    struct flat_head *head = &flat->heads[slot % FLAT_HEADS];
+    if (is_of(head, view)) {
+        buffer_put(out, head->text, head->len);
+        return;
+    }
+    size_t before = out->len;
+    FLAT_PUT(out, "\"type\":");
+    flat_enum_put(dnstap_message_name(view->message_type), view->message_type, out);
+    flat_sender_put(view, out);
+    put_socket(view, out);
+    keep_head(head, view, out, before);
 }
 
 static void put_addresses(const struct dnstap_view *view, struct buffer *out)
@@ -140,9 +169,9 @@ static void put_times(struct flat *flat, const struct dnstap_view *view, struct 
     bool query = dnstap_has(view, DNSTAP_HAS_QUERY_TIME_SEC);
     bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
     if (query)
-        flat_time_put(flat, ",\"query_time\":\"", view->query_time_sec, view->query_time_nsec, out);
+        FLAT_TIME(flat, ",\"query_time\":\"", view->query_time_sec, view->query_time_nsec, out);
     if (response)
-        flat_time_put(flat, ",\"response_time\":\"", view->response_time_sec,
+        FLAT_TIME(flat, ",\"response_time\":\"", view->response_time_sec,
                       view->response_time_nsec, out);
     if (query && response && near_each_other(view->query_time_sec, view->response_time_sec))
         put_latency(view, out);
@@ -200,7 +229,7 @@ static void put_raw(const struct dnstap_view *view, struct buffer *out)
 }
 
 /* The DNS message shown is the response of a response, the query of a query, or else the other. */
-static void put_dns(const struct flat *flat, const struct dnstap_view *view, struct buffer *out)
+static void put_dns(struct flat *flat, const struct dnstap_view *view, struct buffer *out)
 {
     bool query = dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE);
     bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE);
@@ -214,19 +243,13 @@ void flat_message_put(struct flat *flat, const struct dnstap_view *view, struct 
 {
     buffer_put_char(out, '{');
     put_first_time(flat, view, out);
-    FLAT_PUT(out, "\"type\":");
-    flat_enum_put(dnstap_message_name(view->message_type), view->message_type, out);
-    flat_sender_put(flat, view, out);
-    put_socket(view, out);
+    put_head(flat, view, out);
     put_addresses(view, out);
     put_times(flat, view, out);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE)) {
         size_t before = out->len;
-        FLAT_PUT(out, ",\"query_zone\":\"");
-        size_t from = out->len;
-        if (dns_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
-            flat_name_seal(out, from);
-        else
+        FLAT_PUT(out, ",\"query_zone\":");
+        if (!flat_name_put((struct dns_name){view->query_zone.data, 0, view->query_zone.len}, out))
             out->len = before;
     }
     if (dnstap_has(view, DNSTAP_HAS_POLICY))

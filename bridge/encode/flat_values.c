@@ -4,20 +4,16 @@
 #include "put.h"
 #include "rdata_fields.h"
 
-void flat_name_put(struct dns_name name, struct buffer *out)
+bool flat_name_put(struct dns_name name, struct buffer *out)
 {
     buffer_put_char(out, '"');
     size_t from = out->len;
-    dns_name_put(name, out);
-    flat_name_seal(out, from);
-}
-
-void flat_name_seal(struct buffer *out, size_t from)
-{
-    if (!out->failed && out->len > from && memchr(out->data + from, '\\', out->len - from))
+    enum dns_name_text text = dns_name_write(name, out);
+    if (text == DNS_NAME_ESCAPED)
         json_string_seal(out, from);
     else
         buffer_put_char(out, '"');
+    return text != DNS_NAME_BROKEN;
 }
 
 /* Classes and types of a letter or two are by far the most. */
@@ -50,7 +46,10 @@ void flat_type_put(uint16_t type, struct buffer *out)
 void flat_address_put(struct octets address, struct buffer *out)
 {
     buffer_put_char(out, '"');
-    rdata_put_address(address, false, out);
+    if (address.len == 4)
+        put_address(address, out);
+    else
+        rdata_put_address(address, false, out);
     buffer_put_char(out, '"');
 }
 
@@ -64,12 +63,10 @@ void flat_enum_put(const char *name, int64_t number, struct buffer *out)
     buffer_put_char(out, '"');
 }
 
-bool flat_time_put(struct flat *flat, const char *key, uint64_t second, uint32_t nanosecond,
-                   struct buffer *out)
+bool flat_time_put(struct flat *flat, uint64_t second, uint32_t nanosecond, struct buffer *out)
 {
     if (second > (uint64_t)MOMENT_LAST - 4) /* nanoseconds may carry over */
         return false;
-    buffer_put_string(out, key);
     moment_put(&flat->moment, (int64_t)second, nanosecond, 'T', out);
     FLAT_PUT(out, "Z\"");
     return true;

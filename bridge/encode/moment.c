@@ -50,50 +50,40 @@ static void put_date(struct date date, const char *dash, char separator, const c
     put_padded(date.of_day % 60, 2, out);
 }
 
-static void put_second(struct moment *moment, int64_t second, char separator, struct buffer *out)
+/* Keeps the text of a second. It is 28 octets at most: the year has 12 digits, and perhaps a sign. */
+static bool keep_second(struct moment *moment, int64_t second, char separator, struct buffer *out)
 {
-    if (moment->len > 0 && moment->second == second && moment->separator == separator) {
-        buffer_put(out, moment->text, moment->len);
-        return;
-    }
     size_t before = out->len;
     put_date(date_of(second), "-", separator, ":", out);
     size_t len = out->len - before;
     moment->len = 0;
     if (out->failed || len > sizeof moment->text)
-        return;
+        return false;
     memcpy(moment->text, out->data + before, len);
+    out->len = before;
     moment->len = (uint8_t)len;
     moment->second = second;
     moment->separator = separator;
-}
-
-static bool is_kept(const struct moment *moment, int64_t second, uint32_t nanosecond, char separator)
-{
-    return moment->whole_len > 0 && moment->second == second && moment->nanosecond == nanosecond &&
-           moment->separator == separator;
+    return true;
 }
 
 void moment_put(struct moment *moment, int64_t second, uint32_t nanosecond, char separator,
                 struct buffer *out)
 {
-    second = (int64_t)((uint64_t)second + nanosecond / BILLION);
-    nanosecond %= BILLION;
-    if (is_kept(moment, second, nanosecond, separator)) {
-        buffer_put(out, moment->whole, moment->whole_len);
-        return;
+    if (nanosecond >= BILLION) {
+        second = (int64_t)((uint64_t)second + nanosecond / BILLION);
+        nanosecond %= BILLION;
     }
-    size_t before = out->len;
-    moment->whole_len = 0;
-    put_second(moment, second, separator, out);
-    buffer_put_char(out, '.');
-    put_padded(nanosecond, 9, out);
-    size_t len = out->len - before;
-    if (out->failed || moment->len == 0 || len > sizeof moment->whole)
+    bool kept = moment->len > 0 && moment->second == second && moment->separator == separator;
+    if (!kept && !keep_second(moment, second, separator, out))
         return;
-    memcpy(moment->whole, out->data + before, len);
-    moment->whole_len = (uint8_t)len;
-    moment->nanosecond = nanosecond;
+    uint8_t *to = buffer_room(out, sizeof moment->text + 10);
+    if (!to)
+        return;
+    memcpy(to, moment->text, sizeof moment->text); /* of known size, which is quicker than the right one */
+    to += moment->len;
+    *to++ = '.';
+    buffer_grow_to(out, write_nine(to, nanosecond));
 }
 
 void moment_put_short(struct moment *moment, int64_t second, uint32_t nanosecond, char separator,

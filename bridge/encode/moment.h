@@ -7,11 +7,7 @@
 
 enum { MOMENT_SECOND_MAX = 40 };
 
-/* The last whole time, too: a line has the same one twice. */
 struct moment {
-    uint32_t nanosecond;
-    uint8_t whole_len; /* of `whole`; 0: nothing is kept */
-    char whole[MOMENT_SECOND_MAX + 12];
     int64_t second;
     uint8_t len; /* of `text`; 0: nothing is kept */
     char separator;

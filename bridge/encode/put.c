@@ -10,39 +10,63 @@ static const char pairs[201] = "000102030405060708091011121314151617181920212223
                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
                                "8081828384858687888990919293949596979899";
 
-/* Writes the digits of a value so that they end before `end`; the first. */
-static char *write_digits(char *end, uint64_t value)
+static uint8_t *write_pair(uint8_t *to, unsigned value)
 {
-    while (value > UINT32_MAX) {
-        end -= 2;
-        memcpy(end, pairs + 2 * (value % 100), 2);
-        value /= 100;
+    memcpy(to, pairs + 2 * value, 2);
+    return to + 2;
+}
+
+/* In place, for what goes through a second buffer has to wait there until its single digits have arrived. */
+uint8_t *write_unsigned(uint8_t *to, uint64_t value)
+{
+    if (value >= 10000) {
+        to = write_unsigned(to, value / 10000);
+        to = write_pair(to, (unsigned)(value / 100 % 100));
+        return write_pair(to, (unsigned)(value % 100));
     }
-    uint32_t rest = (uint32_t)value;
-    for (; rest >= 10; rest /= 100) {
-        end -= 2;
-        memcpy(end, pairs + 2 * (rest % 100), 2);
-        if (rest < 100)
-            return end;
-    }
-    *--end = (char)('0' + rest);
-    return end;
+    unsigned small = (unsigned)value, high = small / 100;
+    if (high >= 10)
+        to = write_pair(to, high);
+    else if (high > 0)
+        *to++ = (uint8_t)('0' + high);
+    if (small >= 10)
+        return write_pair(to, small % 100);
+    *to++ = (uint8_t)('0' + small);
+    return to;
+}
+
+uint8_t *write_six(uint8_t *to, uint32_t value)
+{
+    to = write_pair(to, value / 10000);
+    to = write_pair(to, value / 100 % 100);
+    return write_pair(to, value % 100);
+}
+
+uint8_t *write_nine(uint8_t *to, uint32_t value)
+{
+    uint32_t high = value / 100000, low = value % 100000;
+    to = write_pair(to, high / 100);
+    to = write_pair(to, high % 100);
+    to = write_pair(to, low / 1000);
+    to = write_pair(to, low / 10 % 100);
+    *to++ = (uint8_t)('0' + low % 10);
+    return to;
 }
 
 void put_padded(uint64_t value, unsigned width, struct buffer *out)
 {
-    char digits[24];
-    char *end = digits + sizeof digits;
-    char *at = write_digits(end, value);
-
-    while (at > digits && end - at < (ptrdiff_t)width)
-        *--at = '0';
-    buffer_put(out, at, (size_t)(end - at));
+    uint8_t digits[WRITE_UNSIGNED_MAX];
+    size_t len = (size_t)(write_unsigned(digits, value) - digits);
+    for (; width > len; width--)
+        buffer_put_char(out, '0');
+    buffer_put(out, digits, len);
 }
 
 void put_unsigned(uint64_t value, struct buffer *out)
 {
-    put_padded(value, 1, out);
+    uint8_t *to = buffer_room(out, WRITE_UNSIGNED_MAX);
+    if (to)
+        buffer_grow_to(out, write_unsigned(to, value));
 }
 
 void put_signed(int64_t value, struct buffer *out)
@@ -112,27 +136,30 @@ void put_base32hex(struct octets octets, struct buffer *out)
         buffer_put_char(out, digits[bits << (5 - held) & 31]);
 }
 
-static char *write_octet(char *to, uint8_t value)
+static uint8_t *write_octet(uint8_t *to, unsigned value)
 {
-    if (value >= 100)
-        *to++ = (char)('0' + value / 100);
-    if (value >= 10)
-        *to++ = (char)('0' + value / 10 % 10);
-    *to++ = (char)('0' + value % 10);
-    return to;
-}
-
-static char *write_ipv4(char *to, const uint8_t *address)
-{
-    for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            *to++ = '.';
-        to = write_octet(to, address[i]);
+    if (value >= 100) {
+        *to++ = (uint8_t)('0' + value / 100);
+        return write_pair(to, value % 100);
     }
+    if (value >= 10)
+        return write_pair(to, value);
+    *to++ = (uint8_t)('0' + value);
     return to;
 }
 
-static char *write_group(char *to, unsigned group)
+static uint8_t *write_ipv4(uint8_t *to, const uint8_t *address)
+{
+    to = write_octet(to, address[0]);
+    *to++ = '.';
+    to = write_octet(to, address[1]);
+    *to++ = '.';
+    to = write_octet(to, address[2]);
+    *to++ = '.';
+    return write_octet(to, address[3]);
+}
+
+static uint8_t *write_group(uint8_t *to, unsigned group)
 {
     bool begun = false;
 
@@ -140,7 +167,7 @@ static char *write_group(char *to, unsigned group)
         unsigned digit = group >> shift & 15;
         begun = begun || digit > 0 || shift == 0;
         if (begun)
-            *to++ = hex_digits[digit];
+            *to++ = (uint8_t)hex_digits[digit];
     }
     return to;
 }
@@ -163,7 +190,7 @@ static int longest_zeros(const uint16_t groups[8], int *first)
     return longest > 1 ? longest : 0;
 }
 
-static char *write_ipv6(char *to, const uint8_t *address)
+static uint8_t *write_ipv6(uint8_t *to, const uint8_t *address)
 {
     uint16_t groups[8];
     int zeros_at = 8;
@@ -188,20 +215,20 @@ static char *write_ipv6(char *to, const uint8_t *address)
 void put_address(struct octets address, struct buffer *out)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char text[PUT_ADDRESS_MAX];
-    char *end = text;
+    uint8_t *to = buffer_room(out, PUT_ADDRESS_MAX);
 
-    if (address.len == 0) {
+    if (!to)
+        return;
+    if (address.len == 4) {
+        buffer_grow_to(out, write_ipv4(to, address.data));
+    } else if (address.len == 0) {
         buffer_put_string(out, "<nil>");
-    } else if (address.len == 4) {
-        end = write_ipv4(text, address.data);
     } else if (address.len != 16) {
         buffer_put_char(out, '?');
         put_hex(address, out);
     } else if (memcmp(address.data, mapped, sizeof mapped) == 0) {
-        end = write_ipv4(text, address.data + 12);
+        buffer_grow_to(out, write_ipv4(to, address.data + 12));
     } else {
-        end = write_ipv6(text, address.data);
+        buffer_grow_to(out, write_ipv6(to, address.data));
     }
-    buffer_put(out, text, (size_t)(end - text));
 }

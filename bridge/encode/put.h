@@ -8,6 +8,13 @@
 
 enum { PUT_ADDRESS_MAX = 39 }; /* characters of an address of 4 or 16 octets */
 
+/* For who has made room: these write at `to`, unchecked, and return the end of it. Decimal, at most
+ * WRITE_UNSIGNED_MAX digits; or six or nine digits of a value that has no more. */
+enum { WRITE_UNSIGNED_MAX = 20 };
+uint8_t *write_unsigned(uint8_t *to, uint64_t value);
+uint8_t *write_six(uint8_t *to, uint32_t value);
+uint8_t *write_nine(uint8_t *to, uint32_t value);
+
 /* Decimal, without leading zeros. */
 void put_unsigned(uint64_t value, struct buffer *out);
 void put_signed(int64_t value, struct buffer *out);

@@ -13,6 +13,7 @@
 #include "../scan/dnstap.h"
 #include "../scan/event.h"
 #include "event_names.h"
+#include "kept.h"
 #include "put.h"
 
 enum { CLOCK_LEN = 8 }; /* hh:mm:ss */
@@ -21,6 +22,7 @@ struct encoder {
     uint64_t second; /* that `clock` shows, if `clock_set` */
     bool clock_set;
     char clock[CLOCK_LEN];
+    struct kept kinds[KEPT_SLOTS]; /* class and type of a question */
 };
 
 /* Message types that have a line of their own. Stub messages are among those that have none. */
@@ -100,12 +102,19 @@ static void put_time(struct encoder *encoder, const uint64_t *second, const uint
 {
     if (second && (!encoder->clock_set || encoder->second != *second))
         set_clock(encoder, *second);
-    buffer_put(out, second ? encoder->clock : "\?\?:\?\?:\?\?", CLOCK_LEN);
-    buffer_put_char(out, '.');
-    if (nanosecond)
-        put_padded(*nanosecond / 1000, 6, out);
+    uint8_t *to = buffer_room(out, CLOCK_LEN + 1 + WRITE_UNSIGNED_MAX);
+    if (!to)
+        return;
+    memcpy(to, second ? encoder->clock : "\?\?:\?\?:\?\?", CLOCK_LEN);
+    to += CLOCK_LEN;
+    *to++ = '.';
+    if (!nanosecond)
+        to = (uint8_t *)mempcpy(to, "??????", 6);
+    else if (*nanosecond < 1000000000)
+        to = write_six(to, *nanosecond / 1000);
     else
-        buffer_put_string(out, "??????");
+        to = write_unsigned(to, *nanosecond / 1000); /* no fraction of a second: all digits it has */
+    buffer_grow_to(out, to);
 }
 
 static void put_message_time(struct encoder *encoder, const struct dnstap_view *view, bool query,
@@ -141,8 +150,24 @@ static void put_protocol(const struct dnstap_view *view, struct buffer *out)
         put_signed(protocol, out);
 }
 
+/* ` IN A` */
+static void put_kind(struct encoder *encoder, const struct dns_question *question, struct buffer *out)
+{
+    uint32_t key;
+    struct kept *kept = kept_of(encoder->kinds, question->class, question->type, &key);
+
+    if (kept_put(kept, key, out))
+        return;
+    size_t before = out->len;
+    buffer_put_char(out, ' ');
+    dns_class_put(question->class, out);
+    buffer_put_char(out, ' ');
+    dns_type_put(question->type, out);
+    kept_keep(kept, key, out, before);
+}
+
 /* The first question of a DNS message that is sound to its end; `X ` for any other. */
-static void put_question(struct octets message, struct buffer *out)
+static void put_question(struct encoder *encoder, struct octets message, struct buffer *out)
 {
     struct dns_walk walk;
     struct dns_question question;
@@ -154,10 +179,8 @@ static void put_question(struct octets message, struct buffer *out)
     }
     buffer_put_char(out, '"');
     dns_name_put(question.name, out);
-    buffer_put_string(out, "\" ");
-    dns_class_put(question.class, out);
-    buffer_put_char(out, ' ');
-    dns_type_put(question.type, out);
+    buffer_put_char(out, '"');
+    put_kind(encoder, &question, out);
 }
 
 static const struct line *line_of(const struct dnstap_view *view)
@@ -177,17 +200,17 @@ static void put_line(struct encoder *encoder, const struct dnstap_view *view, st
     }
     struct octets dns = line->query ? view->query_message : view->response_message;
 
+    const char mnemonic[4] = {' ', line->mnemonic[0], line->mnemonic[1], ' '};
+
     put_message_time(encoder, view, line->query, out);
-    buffer_put_char(out, ' ');
-    buffer_put(out, line->mnemonic, 2);
-    buffer_put_char(out, ' ');
+    buffer_put(out, mnemonic, sizeof mnemonic);
     put_message_address(view, line->query_address, out);
     buffer_put_char(out, ' ');
     put_protocol(view, out);
     buffer_put_char(out, ' ');
     put_unsigned(dns.len, out);
-    buffer_put_string(out, "b ");
-    put_question(dns, out);
+    buffer_put(out, "b ", 2);
+    put_question(encoder, dns, out);
     buffer_put_char(out, '\n');
 }
 

@@ -4,27 +4,21 @@
 
 enum {
     HEADER_LEN = 12,
+    FIXED_LEN = 10, /* type, class, TTL and length, between a record's name and RDATA */
     LABEL_KIND = 0xc0, /* the two bits that say what a length octet is */
     LABEL_PLAIN = 0x00,
     LABEL_POINTER = 0xc0, /* the other 14 bits are an offset */
 };
-
-static struct reader reader_at(const uint8_t *message, uint32_t limit, uint32_t at)
-{
-    struct reader r = reader_over(message, limit);
-    reader_take(&r, at);
-    return r;
-}
 
 /* Follows the pointers at `labels->at`, if any, to a plain label or the root. */
 static bool follow_pointers(struct dns_labels *labels)
 {
     while (labels->at < labels->limit &&
            (labels->message[labels->at] & LABEL_KIND) == LABEL_POINTER) {
-        struct reader r = reader_at(labels->message, labels->limit, labels->at);
-        uint16_t target = reader_be16(&r) & 0x3fff;
-        if (r.bad)
+        if (labels->limit - labels->at < 2)
             return false;
+        const uint8_t *pointer = labels->message + labels->at;
+        uint32_t target = (uint32_t)(pointer[0] & 0x3f) << 8 | pointer[1];
         if (labels->pointers == 0)
             labels->after = labels->at + 2;
         if (++labels->pointers > DNS_POINTERS_MAX)
@@ -34,9 +28,12 @@ static bool follow_pointers(struct dns_labels *labels)
     return labels->at < labels->limit;
 }
 
-bool dns_labels_next(struct dns_labels *labels, struct octets *label)
+/* Inline here, so that a loop over a name keeps all of it in registers. */
+static inline bool labels_next(struct dns_labels *labels, struct octets *label)
 {
-    if (labels->done || !follow_pointers(labels))
+    if (labels->done || labels->at >= labels->limit)
+        return false;
+    if (labels->message[labels->at] >= LABEL_POINTER && !follow_pointers(labels))
         return false;
     uint32_t len = labels->message[labels->at];
     if (len == 0) {
@@ -53,6 +50,11 @@ bool dns_labels_next(struct dns_labels *labels, struct octets *label)
     *label = (struct octets){.data = labels->message + labels->at + 1, .len = len};
     labels->at += len + 1;
     return true;
+}
+
+bool dns_labels_next(struct dns_labels *labels, struct octets *label)
+{
+    return labels_next(labels, label);
 }
 
 /* Moves behind a sound name without pointers, which most are. False, and `*at` stays, for any other. */
@@ -81,7 +83,7 @@ bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at)
         dns_labels_of((struct dns_name){.message = message, .at = *at, .limit = limit});
     struct octets label;
 
-    while (dns_labels_next(&labels, &label))
+    while (labels_next(&labels, &label))
         ;
     if (labels.done)
         *at = labels.after;
@@ -102,29 +104,42 @@ static enum escape escape_of(uint8_t octet)
     return special[octet] ? BACKSLASH : PLAIN;
 }
 
-/* Letters, digits, hyphen and underscore: nearly all there is in names. */
-static const bool is_plain[256] = {
-    ['-'] = 1, ['_'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1,
-    ['7'] = 1, ['8'] = 1, ['9'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1,
-    ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1,
-    ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
-    ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1,
-    ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1,
-    ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1,
-    ['z'] = 1,
-};
-
-/* Writes a label and its dot; `to` has room for four characters an octet and the dot. */
-static uint8_t *write_label(uint8_t *to, struct octets label)
+/* Of the first `len` of eight octets in a word, the first in the lowest bits: do all stand for themselves?
+ * The top bit of each octet of `plain` says so: it is ASCII, no less than '-', and none of those that differ
+ * from all others in that x ^ c is 0, which alone does not carry into the top bit when 0x7f is added. No for
+ * a few that could be yes, such as '+': those go the slow way. */
+static bool all_plain(uint64_t x, uint32_t len)
 {
-    uint32_t plain = 0;
-    while (plain < label.len && is_plain[label.data[plain]])
-        plain++;
-    memcpy(to, label.data, plain);
-    to += plain;
-    for (uint32_t i = plain; i < label.len; i++) {
+    const uint64_t each = 0x0101010101010101;
+    uint64_t plain = ~x & (x + each * (0x80 - '-')) & ((x ^ each * '.') + each * 0x7f) &
+                     ((x ^ each * ';') + each * 0x7f) & ((x ^ each * '@') + each * 0x7f) &
+                     ((x ^ each * '\\') + each * 0x7f) & ((x ^ each * 0x7f) + each * 0x7f);
+    uint64_t special = ~plain & each * 0x80;
+    return (len < 8 ? special << (64 - 8 * len) : special) == 0;
+}
+
+/* Copies what is plain of a label, eight octets at a time while the message has so many; how much. Up to
+ * WORD - 1 octets behind it are written, too. */
+enum { WORD = 8 };
+static uint32_t copy_plain(uint8_t *to, struct octets label, const uint8_t *end)
+{
+    uint32_t done = 0;
+    while (done < label.len && end - label.data - done >= WORD) {
+        uint64_t word = load_le64(label.data + done);
+        if (!all_plain(word, label.len - done))
+            break;
+        memcpy(to + done, label.data + done, WORD);
+        done += WORD;
+    }
+    return done < label.len ? done : label.len;
+}
+
+static uint8_t *write_escaped(uint8_t *to, struct octets label, bool *escaped)
+{
+    for (uint32_t i = 0; i < label.len; i++) {
         uint8_t octet = label.data[i];
         enum escape escape = escape_of(octet);
+        *escaped |= escape != PLAIN;
         if (escape != PLAIN)
             *to++ = '\\';
         if (escape == DECIMAL) {
@@ -135,27 +150,44 @@ static uint8_t *write_label(uint8_t *to, struct octets label)
             *to++ = octet;
         }
     }
+    return to;
+}
+
+/* Writes a label and its dot; `to` has room for four characters an octet, the dot and a word. `end` is that
+ * of the message. */
+static inline uint8_t *write_label(uint8_t *to, struct octets label, const uint8_t *end, bool *escaped)
+{
+    uint32_t plain = copy_plain(to, label, end);
+    to += plain;
+    if (plain < label.len)
+        to = write_escaped(to, (struct octets){label.data + plain, label.len - plain}, escaped);
     *to++ = '.';
     return to;
 }
 
-bool dns_name_put(struct dns_name name, struct buffer *out)
+enum dns_name_text dns_name_write(struct dns_name name, struct buffer *out)
 {
     struct dns_labels labels = dns_labels_of(name);
     struct octets label;
-    uint8_t *start = out->data + out->len;
-    if (out->cap - out->len < DNS_NAME_TEXT_MAX && !(start = buffer_reserve(out, DNS_NAME_TEXT_MAX)))
-        return false;
+    bool escaped = false;
+    uint8_t *start = buffer_room(out, DNS_NAME_TEXT_MAX + WORD);
+    if (!start)
+        return DNS_NAME_BROKEN;
 
     uint8_t *to = start;
-    while (dns_labels_next(&labels, &label))
-        to = write_label(to, label);
+    while (labels_next(&labels, &label))
+        to = write_label(to, label, name.message + name.limit, &escaped);
     if (!labels.done)
-        return false;
+        return DNS_NAME_BROKEN;
     if (to == start)
         *to++ = '.';
-    out->len += (size_t)(to - start);
-    return true;
+    buffer_grow_to(out, to);
+    return escaped ? DNS_NAME_ESCAPED : DNS_NAME_PLAIN;
+}
+
+bool dns_name_put(struct dns_name name, struct buffer *out)
+{
+    return dns_name_write(name, out) != DNS_NAME_BROKEN;
 }
 
 bool dns_walk_begin(struct dns_walk *walk, struct octets message)
@@ -184,21 +216,19 @@ bool dns_walk_question(struct dns_walk *walk, struct dns_question *question)
     if (walk->bad || walk->section != DNS_QUESTION || walk->left == 0)
         return false;
     question->name = (struct dns_name){walk->message.data, walk->at, walk->message.len};
-    if (!dns_name_pass(walk->message.data, walk->message.len, &walk->at))
+    bool plain = walk->at < walk->message.len && pass_plain(walk->message.data, walk->message.len, &walk->at);
+    if (!plain && !dns_name_pass(walk->message.data, walk->message.len, &walk->at))
         return walk_break(walk);
+    if (question->name.at == HEADER_LEN)
+        walk->question_plain = plain;
 
-    struct reader r = reader_at(walk->message.data, walk->message.len, walk->at);
-    question->type = 0;
-    question->class = 0;
-    if (reader_left(&r) == 1)
+    const uint8_t *rest = walk->message.data + walk->at;
+    uint32_t left = walk->message.len - walk->at;
+    if (left == 1)
         return walk_break(walk);
-    if (reader_left(&r) > 0)
-        question->type = reader_be16(&r);
-    if (reader_left(&r) == 1)
-        reader_u8(&r); /* half a class is none */
-    else if (reader_left(&r) > 0)
-        question->class = reader_be16(&r);
-    walk->at = walk->message.len - (uint32_t)reader_left(&r);
+    question->type = left >= 2 ? load_be16(rest) : 0;
+    question->class = left >= 4 ? load_be16(rest + 2) : 0; /* half a class is none */
+    walk->at += left < 4 ? left : 4;
     walk->left--;
     return true;
 }
@@ -216,25 +246,38 @@ static bool find_record(struct dns_walk *walk)
     return !walk->bad && walk->left > 0 && walk->at < walk->message.len;
 }
 
+/* Most owners are a pointer to the first question's name, which was found sound before. */
+static bool pass_owner(struct dns_walk *walk)
+{
+    const uint8_t *at = walk->message.data + walk->at;
+    if (walk->question_plain && walk->message.len - walk->at >= 2 && at[0] == LABEL_POINTER &&
+        at[1] == HEADER_LEN) {
+        walk->at += 2;
+        return true;
+    }
+    return dns_name_pass(walk->message.data, walk->message.len, &walk->at);
+}
+
 bool dns_walk_record(struct dns_walk *walk, struct dns_record *record)
 {
     if (!find_record(walk))
         return false;
     record->section = walk->section;
     record->owner = (struct dns_name){walk->message.data, walk->at, walk->message.len};
-    if (!dns_name_pass(walk->message.data, walk->message.len, &walk->at))
+    if (!pass_owner(walk))
         return walk_break(walk);
 
-    struct reader r = reader_at(walk->message.data, walk->message.len, walk->at);
-    record->type = reader_be16(&r);
-    record->class = reader_be16(&r);
-    record->ttl = reader_be32(&r);
-    record->rdata_len = reader_be16(&r);
-    record->rdata = walk->message.len - (uint32_t)reader_left(&r);
-    reader_take(&r, record->rdata_len);
-    if (r.bad)
+    const uint8_t *fixed = walk->message.data + walk->at;
+    if (walk->message.len - walk->at < FIXED_LEN)
         return walk_break(walk);
-    walk->at = walk->message.len - (uint32_t)reader_left(&r);
+    record->type = load_be16(fixed);
+    record->class = load_be16(fixed + 2);
+    record->ttl = load_be32(fixed + 4);
+    record->rdata_len = load_be16(fixed + 8);
+    record->rdata = walk->at + FIXED_LEN;
+    if (walk->message.len - record->rdata < record->rdata_len)
+        return walk_break(walk);
+    walk->at = record->rdata + record->rdata_len;
     walk->left--;
     return true;
 }

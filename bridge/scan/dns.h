@@ -83,6 +83,7 @@ struct dns_walk {
     enum dns_section section;
     uint32_t left; /* questions or records that the header still promises in `section` */
     bool bad;      /* something was broken; the walk is over */
+    bool question_plain; /* the name behind the header was passed, sound and without pointers */
 };
 
 /* Begins at the header. False where the message is too short to have one (then `walk->bad`). */
@@ -111,5 +112,9 @@ bool dns_name_pass(const uint8_t *message, uint32_t limit, uint32_t *at);
  * mean something in zone files, `\DDD` for what does not print. False, and nothing appended, where
  * the name is broken or memory runs out (then `out->failed`). */
 bool dns_name_put(struct dns_name name, struct buffer *out);
+
+/* The same, which also tells whether there is a backslash in it. */
+enum dns_name_text { DNS_NAME_BROKEN, DNS_NAME_PLAIN, DNS_NAME_ESCAPED };
+enum dns_name_text dns_name_write(struct dns_name name, struct buffer *out);
 
 #endif

@@ -4,78 +4,138 @@
 
 #include "protobuf.h"
 
-/* What a field holds, which decides its wire type and how it is stored. */
+/* What a field holds: how it is read, and how it is stored. */
 enum kind {
     KIND_UNKNOWN,
     KIND_OCTETS,
     KIND_NUMBER32, /* uint32 or enum: both keep the low 32 bits */
     KIND_NUMBER64,
     KIND_FIXED32,
-    KIND_MESSAGE, /* an embedded message, whose fields land in the same view */
+    KIND_MESSAGE, /* embedded messages, whose fields land in the same view */
+    KIND_POLICY,
 };
-
-static const uint8_t kind_wire[] = {
-    [KIND_OCTETS] = PROTOBUF_OCTETS,   [KIND_NUMBER32] = PROTOBUF_VARINT,
-    [KIND_NUMBER64] = PROTOBUF_VARINT, [KIND_FIXED32] = PROTOBUF_FIXED32,
-    [KIND_MESSAGE] = PROTOBUF_OCTETS,
-};
-
-enum { FIELDS = 17 }; /* the schema's field numbers are below this */
 
 struct field {
-    enum kind kind;
-    enum dnstap_field has;
-    size_t offset;              /* in struct dnstap_view */
-    const struct field *fields; /* of an embedded message */
+    uint8_t kind;    /* enum kind */
+    uint16_t offset; /* in struct dnstap_view */
+    uint32_t has;    /* enum dnstap_field */
 };
 
+/* Fields stand at their tags, so that one of the wrong wire type is none that is known. */
+#define OCTETS(number) ((number) << 3 | PROTOBUF_OCTETS)
+#define VARINT(number) ((number) << 3 | PROTOBUF_VARINT)
+#define FIXED32(number) ((number) << 3 | PROTOBUF_FIXED32)
 #define VIEW(member) offsetof(struct dnstap_view, member)
 
-static const struct field policy_fields[FIELDS] = {
-    [1] = {KIND_OCTETS, DNSTAP_HAS_POLICY_TYPE, VIEW(policy_type), NULL},
-    [2] = {KIND_OCTETS, DNSTAP_HAS_POLICY_RULE, VIEW(policy_rule), NULL},
-    [3] = {KIND_NUMBER32, DNSTAP_HAS_POLICY_ACTION, VIEW(policy_action), NULL},
-    [4] = {KIND_NUMBER32, DNSTAP_HAS_POLICY_MATCH, VIEW(policy_match), NULL},
-    [5] = {KIND_OCTETS, DNSTAP_HAS_POLICY_VALUE, VIEW(policy_value), NULL},
+enum { TAGS = 128 }; /* the tags of one octet; two fields have longer ones */
+
+static const struct field policy_fields[TAGS] = {
+    [OCTETS(1)] = {KIND_OCTETS, VIEW(policy_type), DNSTAP_HAS_POLICY_TYPE},
+    [OCTETS(2)] = {KIND_OCTETS, VIEW(policy_rule), DNSTAP_HAS_POLICY_RULE},
+    [VARINT(3)] = {KIND_NUMBER32, VIEW(policy_action), DNSTAP_HAS_POLICY_ACTION},
+    [VARINT(4)] = {KIND_NUMBER32, VIEW(policy_match), DNSTAP_HAS_POLICY_MATCH},
+    [OCTETS(5)] = {KIND_OCTETS, VIEW(policy_value), DNSTAP_HAS_POLICY_VALUE},
 };
 
-static const struct field message_fields[FIELDS] = {
-    [1] = {KIND_NUMBER32, DNSTAP_HAS_MESSAGE_TYPE, VIEW(message_type), NULL},
-    [2] = {KIND_NUMBER32, DNSTAP_HAS_SOCKET_FAMILY, VIEW(socket_family), NULL},
-    [3] = {KIND_NUMBER32, DNSTAP_HAS_SOCKET_PROTOCOL, VIEW(socket_protocol), NULL},
-    [4] = {KIND_OCTETS, DNSTAP_HAS_QUERY_ADDRESS, VIEW(query_address), NULL},
-    [5] = {KIND_OCTETS, DNSTAP_HAS_RESPONSE_ADDRESS, VIEW(response_address), NULL},
-    [6] = {KIND_NUMBER32, DNSTAP_HAS_QUERY_PORT, VIEW(query_port), NULL},
-    [7] = {KIND_NUMBER32, DNSTAP_HAS_RESPONSE_PORT, VIEW(response_port), NULL},
-    [8] = {KIND_NUMBER64, DNSTAP_HAS_QUERY_TIME_SEC, VIEW(query_time_sec), NULL},
-    [9] = {KIND_FIXED32, DNSTAP_HAS_QUERY_TIME_NSEC, VIEW(query_time_nsec), NULL},
-    [10] = {KIND_OCTETS, DNSTAP_HAS_QUERY_MESSAGE, VIEW(query_message), NULL},
-    [11] = {KIND_OCTETS, DNSTAP_HAS_QUERY_ZONE, VIEW(query_zone), NULL},
-    [12] = {KIND_NUMBER64, DNSTAP_HAS_RESPONSE_TIME_SEC, VIEW(response_time_sec), NULL},
-    [13] = {KIND_FIXED32, DNSTAP_HAS_RESPONSE_TIME_NSEC, VIEW(response_time_nsec), NULL},
-    [14] = {KIND_OCTETS, DNSTAP_HAS_RESPONSE_MESSAGE, VIEW(response_message), NULL},
-    [15] = {KIND_MESSAGE, DNSTAP_HAS_POLICY, 0, policy_fields},
-    [16] = {KIND_NUMBER32, DNSTAP_HAS_HTTP_PROTOCOL, VIEW(http_protocol), NULL},
+static const struct field message_fields[TAGS] = {
+    [VARINT(1)] = {KIND_NUMBER32, VIEW(message_type), DNSTAP_HAS_MESSAGE_TYPE},
+    [VARINT(2)] = {KIND_NUMBER32, VIEW(socket_family), DNSTAP_HAS_SOCKET_FAMILY},
+    [VARINT(3)] = {KIND_NUMBER32, VIEW(socket_protocol), DNSTAP_HAS_SOCKET_PROTOCOL},
+    [OCTETS(4)] = {KIND_OCTETS, VIEW(query_address), DNSTAP_HAS_QUERY_ADDRESS},
+    [OCTETS(5)] = {KIND_OCTETS, VIEW(response_address), DNSTAP_HAS_RESPONSE_ADDRESS},
+    [VARINT(6)] = {KIND_NUMBER32, VIEW(query_port), DNSTAP_HAS_QUERY_PORT},
+    [VARINT(7)] = {KIND_NUMBER32, VIEW(response_port), DNSTAP_HAS_RESPONSE_PORT},
+    [VARINT(8)] = {KIND_NUMBER64, VIEW(query_time_sec), DNSTAP_HAS_QUERY_TIME_SEC},
+    [FIXED32(9)] = {KIND_FIXED32, VIEW(query_time_nsec), DNSTAP_HAS_QUERY_TIME_NSEC},
+    [OCTETS(10)] = {KIND_OCTETS, VIEW(query_message), DNSTAP_HAS_QUERY_MESSAGE},
+    [OCTETS(11)] = {KIND_OCTETS, VIEW(query_zone), DNSTAP_HAS_QUERY_ZONE},
+    [VARINT(12)] = {KIND_NUMBER64, VIEW(response_time_sec), DNSTAP_HAS_RESPONSE_TIME_SEC},
+    [FIXED32(13)] = {KIND_FIXED32, VIEW(response_time_nsec), DNSTAP_HAS_RESPONSE_TIME_NSEC},
+    [OCTETS(14)] = {KIND_OCTETS, VIEW(response_message), DNSTAP_HAS_RESPONSE_MESSAGE},
+    [OCTETS(15)] = {KIND_POLICY, 0, DNSTAP_HAS_POLICY},
 };
+static const struct field http_field = {KIND_NUMBER32, VIEW(http_protocol), DNSTAP_HAS_HTTP_PROTOCOL};
 
-static const struct field dnstap_fields[FIELDS] = {
-    [1] = {KIND_OCTETS, DNSTAP_HAS_IDENTITY, VIEW(identity), NULL},
-    [2] = {KIND_OCTETS, DNSTAP_HAS_VERSION, VIEW(version), NULL},
-    [3] = {KIND_OCTETS, DNSTAP_HAS_EXTRA, VIEW(extra), NULL},
-    [14] = {KIND_MESSAGE, DNSTAP_HAS_MESSAGE, 0, message_fields},
-    [15] = {KIND_NUMBER32, DNSTAP_HAS_TYPE, VIEW(type), NULL},
+static const struct field dnstap_fields[TAGS] = {
+    [OCTETS(1)] = {KIND_OCTETS, VIEW(identity), DNSTAP_HAS_IDENTITY},
+    [OCTETS(2)] = {KIND_OCTETS, VIEW(version), DNSTAP_HAS_VERSION},
+    [OCTETS(3)] = {KIND_OCTETS, VIEW(extra), DNSTAP_HAS_EXTRA},
+    [OCTETS(14)] = {KIND_MESSAGE, 0, DNSTAP_HAS_MESSAGE},
+    [VARINT(15)] = {KIND_NUMBER32, VIEW(type), DNSTAP_HAS_TYPE},
 };
+static const struct field event_field = {KIND_OCTETS, VIEW(event), DNSTAP_HAS_EVENT};
 
-/* The one field whose number is far beyond the rest. */
-enum { EVENT_NUMBER = 1000 };
-static const struct field event_field = {KIND_OCTETS, DNSTAP_HAS_EVENT, VIEW(event), NULL};
-
-
-static bool scan_fields(struct reader r, const struct field *fields, struct dnstap_view *view);
-
-/* Reads the value of a known field into its place. */
-static inline void take_value(struct reader *r, const struct field *field, struct dnstap_view *view)
+static const struct field *field_of(const struct field *fields, uint32_t tag)
 {
+    if (tag < TAGS)
+        return &fields[tag];
+    if (tag == VARINT(16) && fields == message_fields)
+        return &http_field;
+    if (tag == OCTETS(1000) && fields == dnstap_fields)
+        return &event_field;
+    return &fields[0]; /* no field has that tag */
+}
+
+static bool scan_fields(const uint8_t *at, size_t len, const struct field *fields,
+                        struct dnstap_view *view);
+
+/* An embedded message of the kind. */
+static bool scan_part(uint8_t kind, struct octets part, struct dnstap_view *view)
+{
+    return scan_fields(part.data, part.len, kind == KIND_POLICY ? policy_fields : message_fields, view);
+}
+
+/* A varint that ends in nine octets, all of which are there; where it ends, or NULL. */
+static inline const uint8_t *usual_varint(const uint8_t *at, uint64_t *value)
+{
+    *value = *at & 0x7f;
+    for (unsigned shift = 7; *at++ >= 0x80; shift += 7) {
+        if (shift == 63)
+            return NULL;
+        *value |= (uint64_t)(*at & 0x7f) << shift;
+    }
+    return at;
+}
+
+/* A known field whose tag has one octet, as nearly all there are, with USUAL octets there: where it ends.
+ * NULL for what is not so plain, and that includes all that is wrong: the reader judges it. */
+enum { USUAL = 10 };
+static inline const uint8_t *take_usual(const uint8_t *at, const uint8_t *end,
+                                        const struct field *field, struct dnstap_view *view)
+{
+    void *place = (char *)view + field->offset;
+    uint64_t value;
+
+    if (field->kind == KIND_FIXED32) {
+        *(uint32_t *)place = (uint32_t)at[4] << 24 | (uint32_t)at[3] << 16 | (uint32_t)at[2] << 8 | at[1];
+        return at + 5;
+    }
+    const uint8_t *next = usual_varint(at + 1, &value);
+    if (!next)
+        return NULL;
+    if (field->kind == KIND_NUMBER32) {
+        *(uint32_t *)place = (uint32_t)value;
+        return next;
+    }
+    if (field->kind == KIND_NUMBER64) {
+        *(uint64_t *)place = value;
+        return next;
+    }
+    if (value > (size_t)(end - next))
+        return NULL;
+    struct octets part = {next, (uint32_t)value};
+    if (field->kind == KIND_OCTETS)
+        *(struct octets *)place = part;
+    else if (!scan_part(field->kind, part, view))
+        return NULL;
+    return next + value;
+}
+
+/* Any field. False: broken. */
+static bool take_any(struct reader *r, const struct field *fields, struct dnstap_view *view)
+{
+    uint32_t tag = protobuf_tag(r);
+    const struct field *field = field_of(fields, tag);
     void *place = (char *)view + field->offset;
     struct octets part;
 
@@ -93,37 +153,49 @@ static inline void take_value(struct reader *r, const struct field *field, struc
         *(uint32_t *)place = protobuf_fixed32(r);
         break;
     case KIND_MESSAGE:
+    case KIND_POLICY:
         part = protobuf_octets(r);
-        if (!r->bad && !scan_fields(reader_over(part.data, part.len), field->fields, view))
-            r->bad = true;
+        if (r->bad || !scan_part(field->kind, part, view))
+            return false;
         break;
-    case KIND_UNKNOWN:
-        break;
+    default:
+        protobuf_skip(r, tag);
     }
-    view->has |= (uint32_t)field->has;
+    view->has |= field->has;
+    return !r->bad;
 }
 
 /* The depth is that of the schema: Dnstap, Message, Policy. */
-static bool scan_fields(struct reader r, const struct field *fields, struct dnstap_view *view)
+static bool scan_fields(const uint8_t *at, size_t len, const struct field *fields,
+                        struct dnstap_view *view)
 {
-    while (reader_left(&r) > 0 && !r.bad) {
-        uint32_t tag = protobuf_tag(&r);
-        uint32_t number = tag >> 3;
-        const struct field *field = &fields[number < FIELDS ? number : 0];
-        if (number == EVENT_NUMBER && fields == dnstap_fields)
-            field = &event_field;
-        if (field->kind != KIND_UNKNOWN && kind_wire[field->kind] == (tag & 7))
-            take_value(&r, field, view);
-        else
-            protobuf_skip(&r, tag);
+    struct reader all = reader_over(at, len);
+    const uint8_t *end = all.end;
+    uint32_t has = 0; /* not in the view, where each field would wait for the one before */
+
+    while (at < end) {
+        const struct field *field = *at < TAGS ? &fields[*at] : &fields[0];
+        const uint8_t *next = NULL;
+        if (end - at >= USUAL && field->kind != KIND_UNKNOWN)
+            next = take_usual(at, end, field, view);
+        if (next) {
+            has |= field->has;
+            at = next;
+            continue;
+        }
+        struct reader r = {.at = at, .end = end};
+        if (!take_any(&r, fields, view))
+            return false;
+        at = r.at;
     }
-    return !r.bad;
+    view->has |= has;
+    return true;
 }
 
 bool dnstap_scan(struct frame message, struct dnstap_view *view)
 {
     *view = (struct dnstap_view){0};
-    if (!scan_fields(reader_over(message.data, message.len), dnstap_fields, view))
+    if (!scan_fields(message.data, message.len, dnstap_fields, view))
         return false;
     if (!dnstap_has(view, DNSTAP_HAS_TYPE))
         return false;
