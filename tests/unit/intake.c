@@ -255,6 +255,44 @@ static void giving_up_ends_the_wait(void **state)
     intake_free(giver.intake);
 }
 
+static void *send_near(void *arg)
+{
+    struct giver *giver = arg;
+    intake_stay_near(giver->intake);
+    for (uint32_t i = 0; i < 20000; i++) {
+        send_batch(giver->intake, i, 1);
+        atomic_store(&giver->sent, i + 1);
+    }
+    return NULL;
+}
+
+static void who_stays_near_leaves_a_large_ring_nearly_empty(void **state)
+{
+    (void)state;
+    const uint32_t near = (uint32_t)((1024 * 1024) / batch_footprint(FRAME)) + 1;
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct route *route = route_new(giver.intake, 16 * 1024 * 1024);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_near, &giver), 0);
+    while (atomic_load(&giver.sent) < near)
+        sched_yield();
+    usleep(20000);
+    assert_int_equal(atomic_load(&giver.sent), near); /* it waits */
+    for (uint32_t taken = 0; taken < 20000;) { /* and goes on when something was taken */
+        struct batch *batch = ring_take(route->ring);
+        if (!batch) {
+            sched_yield();
+            continue;
+        }
+        batch_unref(batch);
+        taken++;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(account_read(&route->account).dropped, 0);
+    route_free(route);
+    intake_free(giver.intake);
+}
+
 /* Adds the slab that a batch stands in; how many there are now. */
 static unsigned add_slab(const void **slabs, unsigned count, const void *slab)
 {
@@ -331,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_batch_of_the_source_goes_the_same_way),
         cmocka_unit_test(a_source_that_waits_loses_nothing),
         cmocka_unit_test(giving_up_ends_the_wait),
+        cmocka_unit_test(who_stays_near_leaves_a_large_ring_nearly_empty),
         cmocka_unit_test(a_slow_sink_keeps_no_more_memory_than_its_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
