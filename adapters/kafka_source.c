@@ -53,7 +53,7 @@ struct partition { /* with until=end, or the first time that it is ours */
 };
 
 struct source {
-    const char *url; /* first: what kafka_listen needs */
+    char *url; /* first: what kafka_listen needs; our own, for librdkafka may outlive us (see abandon) */
     const struct place *place;
     const char *topic;
     uint32_t frame_max;
@@ -559,6 +559,7 @@ static void kafka_source_free(struct source *s)
         close(s->event);
     waker_close(&s->waker);
     free(s->partitions);
+    free(s->url);
     free(s);
 }
 
@@ -608,7 +609,7 @@ static struct source *kafka_source_open(const struct place *place, struct error 
         return NULL;
     }
     *s = (struct source){
-        .url = place->url,
+        .url = strdup(place->url),
         .place = place,
         .topic = kafka_topic(place, error),
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
@@ -617,7 +618,9 @@ static struct source *kafka_source_open(const struct place *place, struct error 
         .event = kafka_event_new(),
         .waker.fd = -1,
     };
-    if (s->event < 0 || !waker_init(&s->waker))
+    if (!s->url)
+        error_set(error, "out of memory");
+    else if (s->event < 0 || !waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
     else if (s->topic && start_consumer(s, error))
         return s;
