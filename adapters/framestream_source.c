@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "clock.h"
 #include "framestream.h"
 #include "log.h"
 #include "socket.h"
@@ -58,13 +59,6 @@ struct source {
 
 /* Where epoll's pointer points for what is no connection. */
 static char listener_mark, waker_mark;
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void list_append(struct connection_list *list, struct connection *c)
 {
@@ -233,7 +227,7 @@ static bool connection_add(struct source *s, int fd, const struct sockaddr *peer
     }
     c->fd = fd;
     c->stream = stream;
-    c->deadline = now_ms() + s->handshake_ms;
+    c->deadline = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
     address_print(peer, c->peer, sizeof c->peer);
     list_append(&s->opening, c);
     s->connections++;
@@ -276,7 +270,7 @@ static void accept_senders(struct source *s)
 /* Closes the senders whose time for the handshake is over; ms until the next one, -1 for none. */
 static int expire(struct source *s)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_ms(CLOCK_MONOTONIC);
     struct connection *c;
     while ((c = s->opening.first) && c->deadline <= now)
         connection_fail(s, c, "it did not begin in time (handshake-timeout)");

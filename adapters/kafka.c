@@ -259,6 +259,25 @@ void kafka_listen(rd_kafka_conf_t *conf)
     rd_kafka_conf_set_error_cb(conf, on_error);
 }
 
+rd_kafka_t *kafka_producer(const struct place *place, const struct kafka_property *ours,
+                           void (*on_report)(rd_kafka_t *, const rd_kafka_message_t *, void *),
+                           void *opaque, struct error *error)
+{
+    char why[KAFKA_REASON];
+    rd_kafka_conf_t *conf = kafka_conf(place, ours, error);
+    if (!conf)
+        return NULL;
+    kafka_listen(conf);
+    rd_kafka_conf_set_opaque(conf, opaque);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (rk)
+        return rk;
+    rd_kafka_conf_destroy(conf);
+    error_set(error, "%s", why);
+    return NULL;
+}
+
 int kafka_event_new(void)
 {
     return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -39,6 +39,12 @@ bool kafka_check(const struct place *place, const struct kafka_property *ours, s
 uint64_t kafka_number(const struct options *options, const struct kafka_property *ours,
                       const char *name);
 
+/* A producer of this configuration, heard by kafka_listen, whose reports go to `on_report`. `opaque` begins as
+ * kafka_listen says. The caller destroys it. NULL with the error. */
+rd_kafka_t *kafka_producer(const struct place *place, const struct kafka_property *ours,
+                           void (*on_report)(rd_kafka_t *, const rd_kafka_message_t *, void *),
+                           void *opaque, struct error *error);
+
 /* For rd_kafka_conf_set_*: puts librdkafka's lines and errors into the log, a few per ten seconds.
  * The configuration's opaque begins with a `const char *`: the URL that names us. */
 void kafka_listen(rd_kafka_conf_t *conf);

@@ -123,18 +123,9 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *record, void *op
 
 static bool start_producer(struct sink *s, struct error *error)
 {
-    char why[KAFKA_REASON];
-    rd_kafka_conf_t *conf = kafka_conf(s->place, defaults, error);
-    if (!conf)
+    s->rk = kafka_producer(s->place, defaults, on_report, s, error);
+    if (!s->rk)
         return false;
-    kafka_listen(conf);
-    rd_kafka_conf_set_opaque(conf, s);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
-    s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (!s->rk) {
-        rd_kafka_conf_destroy(conf);
-        return error_set(error, "%s", why);
-    }
     s->topic = rd_kafka_topic_new(s->rk, s->topic_name, NULL);
     s->queue = rd_kafka_queue_get_main(s->rk);
     kafka_watch(s->queue, s->event);

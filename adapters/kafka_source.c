@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus.h"
+#include "clock.h"
 #include "kafka.h"
 #include "kafka_offsets.h"
 #include "kafka_record.h"
@@ -199,26 +200,12 @@ static void on_letter(rd_kafka_t *rk, const rd_kafka_message_t *record, void *op
     ((struct source *)opaque)->letter_result = record->err;
 }
 
-static bool start_letters(struct source *s, struct error *error)
-{
-    char why[KAFKA_REASON];
-    rd_kafka_conf_t *conf = kafka_conf(s->place, dead_letter_defaults, error);
-    if (!conf)
-        return false;
-    kafka_listen(conf);
-    rd_kafka_conf_set_opaque(conf, s);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_letter);
-    s->letters = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (s->letters)
-        return true;
-    rd_kafka_conf_destroy(conf);
-    return error_set(error, "%s", why);
-}
-
 static bool post_letter(struct source *s, const char *topic, const rd_kafka_message_t *record,
                         const char *reason, struct error *error)
 {
-    if (!s->letters && !start_letters(s, error))
+    if (!s->letters)
+        s->letters = kafka_producer(s->place, dead_letter_defaults, on_letter, s, error);
+    if (!s->letters)
         return false;
     char origin[KAFKA_TOPIC_MAX + 64];
     snprintf(origin, sizeof origin, "%s/%d/%lld", s->topic, record->partition,
@@ -503,22 +490,15 @@ static void kafka_source_stop(struct source *s)
     waker_wake(&s->waker);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Commits what is stored and leaves the group, if brokers are there to hear it. False: it did not
  * end in time. */
 static bool leave_group(struct source *s)
 {
-    int64_t end = now_ms() + CLOSE_MS;
+    int64_t end = clock_ms(CLOCK_MONOTONIC) + CLOSE_MS;
     rd_kafka_message_t *unread;
     rd_kafka_queue_t *events = rd_kafka_queue_new(s->rk);
     rd_kafka_error_t *problem = rd_kafka_consumer_close_queue(s->rk, events);
-    while (!problem && !rd_kafka_consumer_closed(s->rk) && now_ms() < end)
+    while (!problem && !rd_kafka_consumer_closed(s->rk) && clock_ms(CLOCK_MONOTONIC) < end)
         if ((unread = rd_kafka_consume_queue(events, PAUSE_LOOK_MS))) /* calls the callbacks, too */
             rd_kafka_message_destroy(unread);
     bool left = !problem && rd_kafka_consumer_closed(s->rk);
