@@ -53,19 +53,21 @@ def eventually(what, test, patience=PATIENCE):
         time.sleep(0.02)
 
 
-_ports = set()
+FIRST_PORT, PORTS = 10240, 22000  # below what the kernel gives to outgoing connections: a server that is away for
+_port = os.getpid() * 97          # a while finds its port free again, and nobody is connected to himself meanwhile
 
 
 def free_port():
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                if port not in _ports:
-                    _ports.add(port)
-                    return port
+    """A port that is free for TCP and UDP. Tests that run side by side look in different places."""
+    global _port
+    for _ in range(PORTS):
+        _port += 1
+        port = FIRST_PORT + _port % PORTS
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 # --- Frame Streams ---------------------------------------------------------------------------------
