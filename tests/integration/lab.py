@@ -391,16 +391,18 @@ class Bridge(Program):
         self.send(signal.SIGUSR1)
         self.wait_log("lost before this hop", before + 1)
         table = self.log().split("ledger of hop")[-1]
-        names = ("received", "delivered", "dropped", "filtered", "malformed", "failed", "in_flight")
-        routes = [dict(zip(names, map(int, row))) for row in
-                  re.findall(r"^ +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", table, re.M)]
+        names = ["received", "delivered", "dropped", "filtered", "malformed", "failed", "in_flight"]
+        if "+ rejected" in table:
+            names.insert(4, "rejected")
+        rows = re.findall(r"^ +(\d+(?: +\d+){%d})$" % (len(names) - 1), table, re.M)
+        routes = [{"rejected": 0, **dict(zip(names, map(int, row.split())))} for row in rows]
         for route in routes:
             check_sum(route)
         return routes
 
 
 def check_sum(r):
-    parts = ("delivered", "dropped", "filtered", "malformed", "failed", "in_flight")
+    parts = ("delivered", "dropped", "filtered", "rejected", "malformed", "failed", "in_flight")
     assert r["received"] == sum(r[p] for p in parts), f"does not add up: {r}"
     assert all(r[p] >= 0 for p in parts), f"negative: {r}"
 
