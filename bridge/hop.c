@@ -90,7 +90,7 @@ void exit_free(struct exit *exit)
 static bool connect_them(struct feed *feed, struct exit *exit, struct error *error)
 {
     struct entrance entrance;
-    if (exit->diverted || feed->retired || exit->retired)
+    if (exit->role.diverted || feed->retired || exit->retired)
         return true;
     return (outlet_add_route(exit->outlet, feed->name, endpoint_blocks_when_full(feed->endpoint),
                              &entrance) &&
@@ -143,7 +143,7 @@ bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *er
     return !hop->running || start_feed(feed, error);
 }
 
-static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, bool diverted,
+static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
                               struct error *error)
 {
     struct exit *exit = calloc(1, sizeof *exit);
@@ -155,13 +155,16 @@ static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, bool d
     const char *called = options_string(&endpoint->options, "name");
     exit->hop = hop;
     exit->endpoint = endpoint;
-    exit->diverted = diverted;
+    exit->role = role;
     exit->called = called ? strdup(called) : NULL;
     exit->name = (struct named){.url = endpoint->url, .nth = 1};
     for (unsigned i = 0; i < hop->exit_count; i++)
         exit->name.nth += strcmp(hop->exits[i]->name.url, endpoint->url) == 0;
-    exit->host =
-        (struct sink_host){.hop = hop->name, .ledger = exit_ledger, .path = exit_path, .arg = exit};
+    exit->host = (struct sink_host){.hop = hop->name,
+                                    .successor = role.successor,
+                                    .ledger = exit_ledger,
+                                    .path = exit_path,
+                                    .arg = exit};
     if (asprintf(&exit->rejects_url, "rejects of %s", endpoint->url) < 0)
         exit->rejects_url = NULL;
     if (!exit->rejects_url || (called && !exit->called))
@@ -174,13 +177,14 @@ static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, bool d
     return NULL;
 }
 
-bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, bool diverted, struct error *error)
+bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
+                  struct error *error)
 {
     if (hop->exit_count == HOP_PLACES) {
         free_endpoint(endpoint);
         return error_set(error, "there were %d sinks already: this takes a restart", HOP_PLACES);
     }
-    struct exit *exit = open_exit(hop, endpoint, diverted, error);
+    struct exit *exit = open_exit(hop, endpoint, role, error);
     if (!exit)
         return false;
     pthread_mutex_lock(&hop->lock);
@@ -314,7 +318,8 @@ struct hop *hop_open(struct config *config, struct bell *changed, struct error *
     for (unsigned i = 0; ok && i < config->source_count; i++)
         ok = hop_add_source(hop, take_over(&config->sources[i]), error);
     for (unsigned i = 0; ok && i < config->sink_count; i++)
-        ok = hop_add_sink(hop, take_over(&config->sinks[i]), diverted[i], error);
+        ok = hop_add_sink(hop, take_over(&config->sinks[i]),
+                          (struct exit_role){.diverted = diverted[i]}, error);
     if (ok && hop_lead_diversions(hop, error))
         return hop;
     hop_free(hop);

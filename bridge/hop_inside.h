@@ -36,6 +36,11 @@ struct diversion {
     const struct ring *ring;
 };
 
+struct exit_role {
+    bool diverted;  /* it takes what others' policies take out, and nothing else */
+    bool successor; /* of one at the same place */
+};
+
 struct exit { /* a sink at work, and what it may ask of us */
     struct hop *hop;
     struct endpoint *endpoint;
@@ -44,7 +49,7 @@ struct exit { /* a sink at work, and what it may ask of us */
     char *rejects_url; /* what its diversions are called as a source */
     struct outlet *outlet;
     struct sink_host host;
-    bool diverted; /* it takes what others' policies take out, and nothing else */
+    struct exit_role role;
     struct diversion diversions[EXIT_DIVERSIONS];
     unsigned diversion_count;
     bool retired, closed, emptied;
@@ -76,7 +81,8 @@ struct hop {
 /* Opens one more, connects it to all others, and starts it where the hop is running. Takes over the
  * endpoint, whatever comes of it. False with the error. */
 bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *error);
-bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, bool diverted, struct error *error);
+bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
+                  struct error *error);
 
 /* Leads what policies take out to the sinks that bear the names now. False: out of memory. */
 bool hop_lead_diversions(struct hop *hop, struct error *error);

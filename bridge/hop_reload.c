@@ -60,7 +60,7 @@ static void compare_sinks(const struct hop *hop, struct comparison *c)
         c->diverted[i] = config_is_diverted(c->next, i);
         for (unsigned k = 0; k < hop->exit_count && !c->sink_is[i]; k++) {
             struct exit *exit = hop->exits[k];
-            if (exit->retired || c->exit_stays[k] || exit->diverted != c->diverted[i] ||
+            if (exit->retired || c->exit_stays[k] || exit->role.diverted != c->diverted[i] ||
                 !same_endpoint(exit->endpoint, c->next->sinks[i]))
                 continue;
             c->exit_stays[k] = true;
@@ -115,7 +115,8 @@ static bool open_new(struct hop *hop, struct config *next, const struct comparis
         if (sink_is_taken(hop, next->sinks[i]->url))
             await(hop, &next->sinks[i], DIRECTION_SINK, c->diverted[i]);
         else
-            ok = hop_add_sink(hop, take_over(&next->sinks[i]), c->diverted[i], error);
+            ok = hop_add_sink(hop, take_over(&next->sinks[i]),
+                              (struct exit_role){.diverted = c->diverted[i]}, error);
     }
     for (unsigned i = 0; ok && i < next->source_count; i++) {
         if (c->source_is_there[i])
@@ -271,8 +272,11 @@ static void progress_exit(struct hop *hop, struct exit *exit, int64_t now)
 
 static bool open_awaited(struct hop *hop, const struct awaited *a, struct error *error)
 {
-    return a->direction == DIRECTION_SOURCE ? hop_add_source(hop, a->endpoint, error)
-                                            : hop_add_sink(hop, a->endpoint, a->diverted, error);
+    return a->direction == DIRECTION_SOURCE
+               ? hop_add_source(hop, a->endpoint, error)
+               : hop_add_sink(hop, a->endpoint,
+                              (struct exit_role){.diverted = a->diverted, .successor = true},
+                              error);
 }
 
 /* What can be opened now that others have stopped. */
