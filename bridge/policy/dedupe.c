@@ -193,7 +193,7 @@ static bool make_key(struct step *step, struct subject *s, struct dedupe_key *ke
     if (parts >> PART_QNAME & 1)
         put_part(step, (struct octets){q->name, q->name_len});
     if (parts >> PART_QTYPE & 1)
-        put_number(step, q->type << 16 | q->class);
+        put_number(step, (int32_t)((uint32_t)q->type << 16 | q->class));
     if (parts >> PART_RCODE & 1 && dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE)) {
         if (!rcode_read(view->response_message, &rcode))
             return false;

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "../scan/dns_check.h"
 #include "../scan/dns_type.h"
 #include "rdata_rewrite.h"
@@ -12,11 +15,20 @@ enum {
     HEADER = 12,
     COUNTS = 4,      /* where they stand in it */
     LABELS_SEEN = 8, /* no rule of the list has as many */
+    FOUND = 1024,
     MESSAGE_MAX = 65535,
+};
+
+/* Names come again and again, in one message and in the next. */
+struct found {
+    uint16_t name_len; /* 0: free */
+    uint16_t at;
+    uint8_t name[DNS_NAME_WIRE_MAX];
 };
 
 struct registered {
     psl_ctx_t *list;
+    struct found found[FOUND];
 };
 
 struct registered *registered_new(struct error *error)
@@ -60,7 +72,7 @@ static const char *text_of(const struct question *q, unsigned first, char text[D
     return text;
 }
 
-uint32_t registered_at(struct registered *r, const struct question *q)
+static uint32_t look_up(const struct registered *r, const struct question *q)
 {
     char text[DNS_NAME_WIRE_MAX + 1];
     unsigned first = q->label_count > LABELS_SEEN ? q->label_count - LABELS_SEEN : 0;
@@ -73,6 +85,17 @@ uint32_t registered_at(struct registered *r, const struct question *q)
     for (; *domain; domain++)
         labels += *domain == '.';
     return labels < q->label_count ? q->labels[q->label_count - labels] : 0;
+}
+
+uint32_t registered_at(struct registered *r, const struct question *q)
+{
+    struct found *found = &r->found[XXH3_64bits(q->name, q->name_len) % FOUND];
+    if (found->name_len == q->name_len && memcmp(found->name, q->name, q->name_len) == 0)
+        return found->at;
+    found->name_len = (uint16_t)q->name_len;
+    found->at = (uint16_t)look_up(r, q);
+    memcpy(found->name, q->name, q->name_len);
+    return found->at;
 }
 
 bool registered_put_name(struct registered *r, struct dns_name name, struct buffer *out)
