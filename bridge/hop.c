@@ -157,6 +157,11 @@ bool hop_start(struct hop *hop, struct error *error)
 
 void hop_reopen(struct hop *hop)
 {
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        const struct source_ops *ops = hop->feeds[i].endpoint->adapter->source;
+        if (ops->reload)
+            ops->reload(hop->feeds[i].source);
+    }
     for (unsigned i = 0; i < hop->exit_count; i++)
         outlet_reopen(hop->exits[i].outlet);
 }
@@ -362,6 +367,8 @@ static void show_source(struct hop *hop, unsigned i, const struct hop_visitor *v
         .lost = upstream_lost(upstream),
         .knows_connections = ops->connections != NULL,
         .connections = ops->connections ? ops->connections(feed->source) : 0,
+        .knows_turned_away = ops->turned_away != NULL,
+        .turned_away = ops->turned_away ? ops->turned_away(feed->source) : 0,
     };
     visitor->source(visitor->arg, &view);
     upstream_visit(upstream, show_link, &guide);
