@@ -119,6 +119,9 @@ struct sink_ops {
     /* The sink's thread, between batches: asked from outside (SIGHUP) to finish what it writes to and begin
      * anew. NULL: there is nothing to reopen. */
     void (*reopen)(struct sink *sink);
+
+    /* As a source's: it helps also a sink that waits for a peer. Main thread. */
+    void (*reload)(struct sink *sink);
 };
 
 struct adapter {

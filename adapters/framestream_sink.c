@@ -241,8 +241,7 @@ static bool framestream_sink_check(const struct place *place, struct error *erro
     return tls_check(place, false, error);
 }
 
-/* What is connected stays so. */
-static void framestream_sink_reopen(struct sink *s)
+static void framestream_sink_reload(struct sink *s)
 {
     if (s->tls)
         tls_context_reload(s->tls, "sink");
@@ -254,7 +253,7 @@ const struct sink_ops framestream_sink_ops = {
     .write = framestream_sink_write,
     .finish = framestream_sink_finish,
     .interrupt = framestream_sink_interrupt,
-    .reopen = framestream_sink_reopen,
+    .reload = framestream_sink_reload,
     .free = framestream_sink_free,
     .memory = framestream_sink_memory,
 };

@@ -30,9 +30,11 @@ static const struct option_spec sink_options[] = {
     {.name = "user", .type = OPTION_STRING, .meaning = "basic authentication: the name"},
     {.name = "password", .type = OPTION_STRING, .secret = true,
      .meaning = "and the password: file:PATH, env:NAME, or itself"},
-    {.name = "ca", .type = OPTION_STRING, .meaning = "certificates to trust, in PEM (default: the system's)"},
+    {.name = "ca", .type = OPTION_STRING, .meaning = "certificates to trust, in PEM, or `system`, the default"},
     {.name = "cert", .type = OPTION_STRING, .meaning = "a client certificate, in PEM"},
     {.name = "key", .type = OPTION_STRING, .meaning = "its key, in PEM"},
+    {.name = "key-password", .type = OPTION_STRING, .secret = true,
+     .meaning = "and the key's password: file:PATH, env:NAME, or itself"},
     {0},
 };
 

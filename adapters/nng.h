@@ -25,7 +25,19 @@ bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *e
 /* Judges the options of either end; `listens` as below. False with the error. */
 bool nng_check(const struct place *place, bool listens, struct error *error);
 
+/* Where a socket is attached: one of the two. */
+struct nng_end {
+    bool listens;
+    nng_listener listener;
+    nng_dialer dialer;
+};
+
 /* Listens or dials as the options say, else as `listens` says. False with the error. */
-bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error);
+bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct nng_end *end,
+                struct error *error);
+
+/* nng+tls: reads the certificates anew, for peers to come, and says in the log what came of it; `what` is "source"
+ * or "sink". Any thread. */
+void nng_reload(const struct nng_end *end, const struct place *place, const char *what);
 
 #endif

@@ -30,6 +30,7 @@ struct sink {
     nng_aio *aio;
     struct waker waker;
     struct nng_peers peers;
+    struct nng_end end;
 
     struct postmark postmark;
     uint64_t sent; /* nng messages taken by nng */
@@ -159,6 +160,11 @@ static void nng_sink_interrupt(struct sink *s)
     nng_aio_stop(s->aio); /* this send fails, and every further one */
 }
 
+static void nng_sink_reload(struct sink *s)
+{
+    nng_reload(&s->end, s->place, "sink");
+}
+
 static void nng_sink_free(struct sink *s)
 {
     if (s->open)
@@ -188,7 +194,7 @@ static bool open_socket(struct sink *s, struct error *error)
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
     nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
-    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, s->pub, error);
+    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, s->pub, &s->end, error);
 }
 
 static struct sink *nng_sink_open(const struct place *place, const struct sink_host *host,
@@ -246,6 +252,7 @@ const struct sink_ops nng_sink_ops = {
     .write = nng_sink_write,
     .finish = nng_sink_finish,
     .interrupt = nng_sink_interrupt,
+    .reload = nng_sink_reload,
     .free = nng_sink_free,
     .memory = nng_sink_memory,
 };

@@ -1,4 +1,4 @@
-/* TLS for the scheme nng+tls: the options ca=, cert= and key=, and what nng makes of them. Main thread. */
+/* TLS for the scheme nng+tls: the options ca=, cert=, key= and the like, and what nng makes of them. Main thread. */
 #ifndef ADAPTERS_NNG_TLS_H
 #define ADAPTERS_NNG_TLS_H
 
@@ -12,7 +12,11 @@
     {.name = "ca", .type = OPTION_STRING,                                                              \
      .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone"}, \
     {.name = "cert", .type = OPTION_STRING, .meaning = "nng+tls: our certificate, in PEM"},            \
-    {.name = "key", .type = OPTION_STRING, .meaning = "nng+tls: its key, in PEM"}
+    {.name = "key", .type = OPTION_STRING, .meaning = "nng+tls: its key, in PEM"},                   \
+    {.name = "key-password", .type = OPTION_STRING, .secret = true,                                    \
+     .meaning = "nng+tls: and the key's password: file:PATH, env:NAME, or itself"},                    \
+    {.name = "server-name", .type = OPTION_STRING,                                                     \
+     .meaning = "nng+tls: who dials: the name that the listener's certificate must bear (default: HOST)"}
 
 /* Is the place one of this scheme? */
 bool nng_is_tls(const struct place *place);

@@ -93,7 +93,7 @@ static const struct {
     {SSL_R_HTTPS_PROXY_REQUEST, "it does not speak TLS (it speaks HTTP)", false},
     {SSL_R_PACKET_LENGTH_TOO_LONG, "it does not speak TLS", false},
     {SSL_R_UNSUPPORTED_PROTOCOL, "it speaks no TLS from 1.2 on", false},
-    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "it is refused: it shows no certificate", true},
+    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "it shows no certificate", true},
 };
 
 static void explain(struct tls_session *session, int kind)
@@ -169,7 +169,20 @@ ssize_t tls_write(struct tls_session *session, const void *data, size_t len)
     size_t n;
     ERR_clear_error();
     errno = 0;
-    return SSL_write_ex(session->ssl, data, len, &n) == 1 ? (ssize_t)n : nothing(session);
+    if (SSL_write_ex(session->ssl, data, len, &n) == 1)
+        return (ssize_t)n;
+    int kind = SSL_get_error(session->ssl, 0);
+    if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE)
+        return nothing(session);
+    /* what the peer said before it closed tells more than that it did */
+    uint8_t octet;
+    ERR_clear_error();
+    if (kind == SSL_ERROR_SYSCALL && SSL_read_ex(session->ssl, &octet, 1, &n) != 1)
+        kind = SSL_get_error(session->ssl, 0);
+    explain(session, kind);
+    ERR_clear_error();
+    errno = EPROTO;
+    return -1;
 }
 
 bool tls_pending(const struct tls_session *session)

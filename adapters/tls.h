@@ -10,7 +10,7 @@
  * TLS 1.2 (RFC 5246) with forward secrecy and authenticated ciphers, or 1.3 (RFC 8446). No renegotiation,
  * no resumption, no compression: every connection proves itself by its certificate. By OpenSSL.
  *
- * A session belongs to one thread. Of a context, tls_context_renew may be called by any thread, the rest
+ * A session belongs to one thread. Of a context, tls_context_reload may be called by any thread, the rest
  * by the one that has the sessions. */
 #ifndef ADAPTERS_TLS_H
 #define ADAPTERS_TLS_H
@@ -21,6 +21,9 @@
 
 struct tls_context;
 struct tls_session;
+
+/* What ca= says for the authorities that the system trusts. */
+#define TLS_SYSTEM "system"
 
 /* The options of either end, that a table takes in; ends no table. */
 #define TLS_OPTIONS                                                                                    \
@@ -40,7 +43,7 @@ struct tls_session;
 
 /* What one session takes at the most: when it stands, and while its handshake runs. Octets. */
 enum {
-    TLS_SESSION_MEMORY = 96 * 1024,
+    TLS_SESSION_MEMORY = 128 * 1024,
     TLS_HANDSHAKE_MEMORY = 512 * 1024,
 };
 
@@ -54,11 +57,15 @@ bool tls_check(const struct place *place, bool listens, struct error *error);
 struct tls_context *tls_context_new(const struct place *place, bool listens, struct error *error);
 void tls_context_free(struct tls_context *context);
 
-/* Reads the files again, for the sessions to come. False with the error: all stays as it was. */
-bool tls_context_renew(struct tls_context *context, struct error *error);
-
-/* The same by the hand of an operator: says in the log what came of it; `what` is "source" or "sink". */
+/* Reads the files again, for the sessions to come, and says in the log what came of it: files with a mistake
+ * leave all as it was. `what` is "source" or "sink". */
 void tls_context_reload(struct tls_context *context, const char *what);
+
+/* The line for it, also of who speaks TLS by another library; `mistake` NULL: all went well. Any thread. */
+void tls_log_reload(const char *what, const char *url, const char *mistake);
+
+/* For those: can what ca=, cert=, key= and key-password= name be used? False with the error. Any thread. */
+bool tls_files_sound(const struct options *options, struct error *error);
 
 /* The octets that a context with these options takes. */
 uint64_t tls_context_memory(const struct options *options);

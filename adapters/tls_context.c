@@ -5,18 +5,16 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "secret.h"
 
 enum {
-    CHAIN_MAX = 32 * 1024,          /* octets of the certificates that a peer may show */
+    CHAIN_MAX = 16 * 1024,          /* octets of the certificates that a peer may show, */
+    CHAIN_CERTIFICATES = 8,         /* and how many: they are kept as long as its connection */
     CONTEXT_MEMORY = 1024 * 1024,   /* of OpenSSL, for a context with a few certificates; twice while it is renewed */
     SYSTEM_MEMORY = 4 * 1024 * 1024, /* with the system's authorities */
 };
-
-#define SYSTEM "system"
 
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20"; /* of TLS 1.2; all of 1.3 are of this kind */
 
@@ -41,7 +39,9 @@ static int verify_peer(X509_STORE_CTX *store, void *arg)
     struct tls_session *session = tls_session_of(ssl);
     const X509 *certificate = X509_STORE_CTX_get0_cert(store);
     const char *verdict = NULL;
-    if (context->by_authority && X509_verify_cert(store) <= 0)
+    if (sk_X509_num(X509_STORE_CTX_get0_untrusted(store)) > CHAIN_CERTIFICATES)
+        verdict = "there are too many others with it";
+    else if (context->by_authority && X509_verify_cert(store) <= 0)
         verdict = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
     else if (context->fingerprints.count > 0 && !fingerprints_hold(&context->fingerprints, certificate)) {
         verdict = "fingerprint= does not name it";
@@ -86,7 +86,7 @@ static bool trust(SSL_CTX *ssl, const struct tls_context *context, struct error 
     const char *ca = options_string(context->place->options, "ca");
     if (!context->by_authority)
         return true;
-    if (strcmp(ca, SYSTEM) == 0)
+    if (strcmp(ca, TLS_SYSTEM) == 0)
         return SSL_CTX_set_default_verify_paths(ssl) == 1 ||
                error_set(error, "the system's certificates cannot be read: %s", tls_library_reason());
     if (SSL_CTX_load_verify_file(ssl, ca) != 1)
@@ -151,17 +151,23 @@ static bool find_name(struct tls_context *context, struct error *error)
     return true;
 }
 
+static bool keys_match(const struct options *options, struct error *error)
+{
+    const char *key = options_string(options, "key");
+    if (!options_string(options, "cert") != !key)
+        return error_set(error, "options 'cert' and 'key' go together");
+    return key || !options_string(options, "key-password") ||
+           error_set(error, "option 'key-password' needs key=");
+}
+
 static bool read_options(struct tls_context *context, struct error *error)
 {
     const struct options *options = context->place->options;
-    const char *cert = options_string(options, "cert"), *key = options_string(options, "key");
     bool ca = options_string(options, "ca") != NULL;
-    if (!cert != !key)
-        return error_set(error, "options 'cert' and 'key' go together");
-    if (context->listens && !cert)
+    if (!keys_match(options, error))
+        return false;
+    if (context->listens && !options_string(options, "cert"))
         return error_set(error, "a listener of tls: needs cert= and key=");
-    if (!key && options_string(options, "key-password"))
-        return error_set(error, "option 'key-password' needs key=");
     if (!fingerprints_read(&context->fingerprints, options, error))
         return false;
     if (!context->listens && !ca && context->fingerprints.count == 0)
@@ -196,7 +202,8 @@ void tls_context_free(struct tls_context *context)
     free(context);
 }
 
-bool tls_context_renew(struct tls_context *context, struct error *error)
+/* False with the error: all stays as it was. */
+static bool renew(struct tls_context *context, struct error *error)
 {
     SSL_CTX *fresh = make_ssl(context, error);
     if (!fresh)
@@ -209,18 +216,34 @@ bool tls_context_renew(struct tls_context *context, struct error *error)
     return true;
 }
 
+void tls_log_reload(const char *what, const char *url, const char *mistake)
+{
+    if (!mistake)
+        log_line(LOG_INFO, "%s %s: certificates read again: they hold for new connections", what, url);
+    else
+        log_line(LOG_ERROR, "%s %s: certificates stay as they were: %s", what, url, mistake);
+}
+
 void tls_context_reload(struct tls_context *context, const char *what)
 {
     struct error error;
-    if (tls_context_renew(context, &error))
-        log_line(LOG_INFO, "%s %s: certificates read again: they hold for new connections", what, context->place->url);
-    else
-        log_line(LOG_ERROR, "%s %s: certificates stay as they were: %s", what, context->place->url, error.text);
+    tls_log_reload(what, context->place->url, renew(context, &error) ? NULL : error.text);
+}
+
+bool tls_files_sound(const struct options *options, struct error *error)
+{
+    const struct place place = {.options = options};
+    struct tls_context context = {.place = &place, .by_authority = options_string(options, "ca") != NULL};
+    if (!keys_match(options, error))
+        return false;
+    SSL_CTX *ssl = make_ssl(&context, error);
+    SSL_CTX_free(ssl);
+    return ssl != NULL;
 }
 
 uint64_t tls_context_memory(const struct options *options)
 {
-    uint64_t one = options_is(options, "ca", SYSTEM) ? SYSTEM_MEMORY : CONTEXT_MEMORY;
+    uint64_t one = options_is(options, "ca", TLS_SYSTEM) ? SYSTEM_MEMORY : CONTEXT_MEMORY;
     return 2 * one + (uint64_t)FINGERPRINTS_MAX * FINGERPRINT_OCTETS;
 }
 

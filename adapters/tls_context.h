@@ -15,7 +15,7 @@ struct tls_context {
     struct fingerprints fingerprints;
     char name[256];    /* of a dialer: what the peer's certificate must bear */
     bool name_is_address;
-    pthread_mutex_t lock; /* over `ssl`, which tls_context_renew exchanges */
+    pthread_mutex_t lock; /* over `ssl`, which tls_context_reload exchanges */
     SSL_CTX *ssl;
 };
 
