@@ -10,7 +10,7 @@
 
 #define NNG_TLS_OPTIONS                                                                                \
     {.name = "ca", .type = OPTION_STRING,                                                              \
-     .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone"}, \
+     .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone (no fingerprint=: libnng shows none)"}, \
     {.name = "cert", .type = OPTION_STRING, .meaning = "nng+tls: our certificate, in PEM"},            \
     {.name = "key", .type = OPTION_STRING, .meaning = "nng+tls: its key, in PEM"},                   \
     {.name = "key-password", .type = OPTION_STRING, .secret = true,                                    \

@@ -221,9 +221,9 @@ class Receiver:
         self.sockets.clear()
 
     def close(self):
-        self.listener.close()
         with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept() would keep it
+        self.listener.close()
         self.drop()
 
     def frames(self):
