@@ -458,10 +458,12 @@ class Case(unittest.TestCase):
                              "--drain-timeout", "20s").ready()
         sock = sender(source)
         sent = 0
-        for _ in range(20):
+        for turn in range(20):
             for _ in range(50):
                 sock.sendall(data(b"%06d" % sent))
                 sent += 1
+            eventually("messages on a further connection",
+                       lambda: sum(map(bool, list(receiver.connections))) > turn)
             receiver.drop()
             time.sleep(0.02)
         receiver.close()  # gone altogether for a while
