@@ -26,7 +26,7 @@ static const struct option_spec sink_options[] = {
     {.name = "reconnect", .type = OPTION_DURATION, .fallback = "5s", .min = 10,
      .meaning = "the longest wait between two tries to connect (the first follows at once)"},
     TLS_OPTIONS,
-    TLS_DIALER_OPTIONS,
+    SERVER_NAME_OPTION("tls: "),
     {0},
 };
 

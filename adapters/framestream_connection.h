@@ -1,5 +1,5 @@
-/* One sender of a Frame Streams listener, and the lists that the listener keeps of them. Owned by the
- * source's thread. */
+/* One sender of a Frame Streams listener, and the lists that the listener keeps of them. Owned by
+ * the source's thread. */
 #ifndef ADAPTERS_FRAMESTREAM_CONNECTION_H
 #define ADAPTERS_FRAMESTREAM_CONNECTION_H
 
@@ -18,10 +18,10 @@ enum phase {
 struct connection {
     struct link link;
     enum phase phase;
-    bool answers;         /* began with READY, so it reads FINISH */
-    bool waits_for_room;  /* epoll watches for room to write, not for what comes */
+    bool answers;        /* began with READY, so it reads FINISH */
+    bool waits_for_room; /* epoll watches for room to write, not for what comes */
     struct stream *stream;
-    int64_t deadline;     /* of the phase, where it has one, ms */
+    int64_t deadline; /* of the phase, where it has one, ms */
     struct connection *prev, *next;
     char peer[PEER_NAME];
 };
@@ -33,8 +33,8 @@ struct connection_list {
 void connection_list_append(struct connection_list *list, struct connection *connection);
 void connection_list_remove(struct connection_list *list, struct connection *connection);
 
-/* For an accepted socket, whose owner the connection becomes; `tls` NULL: plain. In no list yet. NULL: out of
- * memory, the socket still the caller's. */
+/* For an accepted socket, whose owner the connection becomes; `tls` NULL: plain. In no list yet.
+ * NULL: out of memory, the socket still the caller's. */
 struct connection *connection_new(int fd, struct tls_context *tls, struct stream *stream);
 
 /* Closes it; it is in no list any more. */

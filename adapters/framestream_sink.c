@@ -1,7 +1,7 @@
 /* Sends Frame Streams to a collector, and connects again when the connection breaks.
  *
- * A message counts as delivered when the kernel took its last octet. Where a connection breaks inside a
- * message, that message is sent whole on the next one. */
+ * A message counts as delivered when the kernel took its last octet. Where a connection breaks
+ * inside a message, that message is sent whole on the next one. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -67,7 +67,8 @@ static bool expect(struct sink *s, enum control_type wanted, struct error *error
 }
 
 /* Writes on from `*written`, waiting for room as long as it takes. */
-static enum output_result write_rest(struct sink *s, const uint8_t *data, size_t len, size_t *written)
+static enum output_result write_rest(struct sink *s, const uint8_t *data, size_t len,
+                                     size_t *written)
 {
     if (!s->link.tls)
         return output_rest(s->link.fd, &s->waker, data, len, written);
@@ -125,8 +126,8 @@ static bool connect_once(struct sink *s, struct error *error)
     int failed = socket_error(s->link.fd);
     if (failed)
         return error_set(error, "cannot connect: %s", strerror(failed));
-    return (!s->tls || secure(s, error)) && say(s, CONTROL_READY, error) && expect(s, CONTROL_ACCEPT, error) &&
-           say(s, CONTROL_START, error);
+    return (!s->tls || secure(s, error)) && say(s, CONTROL_READY, error) &&
+           expect(s, CONTROL_ACCEPT, error) && say(s, CONTROL_START, error);
 }
 
 /* Connects, however long it takes. False: interrupted. */
@@ -151,10 +152,11 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
 {
     struct progress progress = {0};
     for (;;) {
-        /* a collector says nothing after ACCEPT; asked before each batch, since a first write to a closed
-         * TCP connection still succeeds */
+        /* a collector says nothing after ACCEPT; asked before each batch, since a first write to a
+         * closed TCP connection still succeeds */
         if (s->link.fd >= 0 && link_peer_gone(&s->link)) {
-            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection", s->place->url);
+            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection",
+                        s->place->url);
             disconnect(s);
         }
         if (s->link.fd < 0 && !connect_sink(s))
@@ -168,7 +170,8 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
             disconnect(s); /* in the middle of a message, perhaps: nothing may follow it */
             return;
         }
-        log_limited(&s->trouble, LOG_WARN, "sink %s: the connection broke: %s", s->place->url, trouble);
+        log_limited(&s->trouble, LOG_WARN, "sink %s: the connection broke: %s", s->place->url,
+                    trouble);
         disconnect(s);
         parcel_whole(parcel, progress.written, &progress.written);
     }
@@ -180,8 +183,8 @@ static void framestream_sink_finish(struct sink *s)
     if (s->link.fd < 0)
         return;
     if (!say(s, CONTROL_STOP, &error) || !expect(s, CONTROL_FINISH, &error))
-        log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s", s->place->url,
-                 error.text);
+        log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s",
+                 s->place->url, error.text);
     disconnect(s);
 }
 

@@ -22,9 +22,11 @@
 
 enum {
     EVENTS = 64,
-    READS_AT_ONCE = 16,      /* of one sender, before the others have their turn */
-    HANDSHAKES_AT_ONCE = 4,  /* steps of TLS handshakes, which cost the most, before data has its turn */
-    HANDSHAKE_SETTLED = 1000, /* ms that a handshake of TLS has to itself, however many wait for its place */
+    READS_AT_ONCE = 16, /* of one sender, before the others have their turn */
+    HANDSHAKES_AT_ONCE =
+        4, /* steps of TLS handshakes, which cost the most, before data has its turn */
+    HANDSHAKE_SETTLED =
+        1000, /* ms that a handshake of TLS has to itself, however many wait for its place */
 };
 
 struct source {
@@ -32,7 +34,8 @@ struct source {
     struct waker waker;
     int listener;
     int epoll;
-    int reserve; /* a descriptor to give up when none is left, so that a sender can be turned away */
+    int reserve; /* a descriptor to give up when none is left, so that a sender can be turned away
+                  */
     uint32_t frame_max;
     int64_t handshake_ms;
     uint64_t connections_max;
@@ -86,13 +89,13 @@ static void connection_close(struct source *s, struct connection *c)
 static void connection_fail(struct source *s, struct connection *c, const char *why)
 {
     static struct log_limit limit;
-    log_limited(&limit, LOG_WARN, "source %s: sender %s closed after %llu messages: %s", s->place->url,
-                c->peer, (unsigned long long)stream_frames(c->stream), why);
+    log_limited(&limit, LOG_WARN, "source %s: sender %s closed after %llu messages: %s",
+                s->place->url, c->peer, (unsigned long long)stream_frames(c->stream), why);
     connection_close(s, c);
 }
 
-/* A partner whose handshake failed; one that showed the wrong certificate is not to drown among those that
- * only knocked. */
+/* A partner whose handshake failed; one that showed the wrong certificate is not to drown among
+ * those that only knocked. */
 static void connection_refuse(struct source *s, struct connection *c)
 {
     static struct log_limit limit;
@@ -102,7 +105,8 @@ static void connection_refuse(struct source *s, struct connection *c)
         return;
     }
     s->turned_away++;
-    log_limited(&limit, LOG_WARN, "source %s: sender %s was turned away: %s", s->place->url, c->peer, why);
+    log_limited(&limit, LOG_WARN, "source %s: sender %s was turned away: %s", s->place->url,
+                c->peer, why);
     connection_close(s, c);
 }
 
@@ -150,9 +154,10 @@ static bool handle_control(struct source *s, struct connection *c)
     }
     if (type == CONTROL_STOP && c->phase == PHASE_DATA) {
         if (c->answers && !answer(c, CONTROL_FINISH))
-            log_limited(&limit, LOG_WARN, "source %s: cannot send FINISH to %s", s->place->url, c->peer);
-        log_limited(&limit, LOG_INFO, "source %s: sender %s stopped after %llu messages", s->place->url,
-                    c->peer, (unsigned long long)stream_frames(c->stream));
+            log_limited(&limit, LOG_WARN, "source %s: cannot send FINISH to %s", s->place->url,
+                        c->peer);
+        log_limited(&limit, LOG_INFO, "source %s: sender %s stopped after %llu messages",
+                    s->place->url, c->peer, (unsigned long long)stream_frames(c->stream));
         connection_close(s, c);
         return false;
     }
@@ -167,7 +172,8 @@ static void handle_end(struct source *s, struct connection *c, ssize_t n)
     if (n < 0)
         error_set(&error, "%s", link_trouble(&c->link));
     else if (stream_torn(c->stream) > 0)
-        error_set(&error, "it ended in the middle of a frame, %zu octets in", stream_torn(c->stream));
+        error_set(&error, "it ended in the middle of a frame, %zu octets in",
+                  stream_torn(c->stream));
     else
         error_set(&error, "it ended without STOP");
     connection_fail(s, c, error.text);
@@ -212,12 +218,15 @@ static void turn_away(struct source *s)
 {
     static struct log_limit limit;
     s->turned_away++;
-    log_limited(&limit, LOG_WARN, "source %s: a sender was turned away: %llu are connected (max-connections=%llu; %llu turned away so far)",
-                s->place->url, (unsigned long long)s->connections, (unsigned long long)s->connections_max,
-                (unsigned long long)s->turned_away);
+    log_limited(&limit, LOG_WARN,
+                "source %s: a sender was turned away: %llu are connected (max-connections=%llu; "
+                "%llu turned away so far)",
+                s->place->url, (unsigned long long)s->connections,
+                (unsigned long long)s->connections_max, (unsigned long long)s->turned_away);
 }
 
-/* No descriptor is left: the reserve lets one sender in, to be closed, so that epoll falls silent. */
+/* No descriptor is left: the reserve lets one sender in, to be closed, so that epoll falls silent.
+ */
 static void turn_away_without_descriptor(struct source *s)
 {
     close(s->reserve);
@@ -292,7 +301,8 @@ static void accept_senders(struct source *s)
     }
 }
 
-/* A step of TLS's handshake. False: the connection is gone, or there is nothing to read from it yet. */
+/* A step of TLS's handshake. False: the connection is gone, or there is nothing to read from it
+ * yet. */
 static bool secure(struct source *s, struct connection *c)
 {
     if (s->securing_steps-- <= 0)
@@ -331,8 +341,8 @@ static int expire_list(struct source *s, struct connection_list *list, int64_t n
     return c ? (int)(c->deadline - now) : -1;
 }
 
-/* Where no handshake of TLS can begin, the one that has taken longest makes room, once it has had its time: ms
- * until then, -1: nobody waits. */
+/* Where no handshake of TLS can begin, the one that has taken longest makes room, once it has had
+ * its time: ms until then, -1: nobody waits. */
 static int make_room(struct source *s, int64_t now)
 {
     if (!s->full || !is_full(s))
@@ -360,7 +370,8 @@ static int tidy_up(struct source *s)
     if (!s->tls)
         return due;
     s->securing_steps = HANDSHAKES_AT_ONCE;
-    due = sooner(due, expire_list(s, &s->securing, now, "it did not finish TLS's handshake in time (handshake-timeout)"));
+    due = sooner(due, expire_list(s, &s->securing, now,
+                                  "it did not finish TLS's handshake in time (handshake-timeout)"));
     return sooner(due, make_room(s, now));
 }
 
@@ -422,7 +433,8 @@ static void framestream_source_free(struct source *s)
 
 static bool watch_own(struct source *s, int fd, char *mark, struct error *error)
 {
-    return watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, mark) || error_set(error, "epoll: %s", strerror(errno));
+    return watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, mark) ||
+           error_set(error, "epoll: %s", strerror(errno));
 }
 
 /* What senders may come by. */
@@ -475,7 +487,8 @@ static uint64_t framestream_source_memory(const struct options *options)
 {
     uint64_t each = sizeof(struct connection) + STREAM_FREE_TAIL + 2 * CONTROL_MAX;
     return options_number(options, "max-connections") * each + options_number(options, "partial") +
-           (options_string(options, "cert") ? tls_memory(options) : 0); /* a listener of tls: has one */
+           (options_string(options, "cert") ? tls_memory(options)
+                                            : 0); /* a listener of tls: has one */
 }
 
 static uint64_t framestream_source_connections(const struct source *s)

@@ -2,6 +2,7 @@
 #include "http.h"
 
 #include "http_body.h"
+#include "pem.h"
 
 static const char *const schemes[] = {"http", "https", NULL};
 
@@ -31,10 +32,7 @@ static const struct option_spec sink_options[] = {
     {.name = "password", .type = OPTION_STRING, .secret = true,
      .meaning = "and the password: file:PATH, env:NAME, or itself"},
     {.name = "ca", .type = OPTION_STRING, .meaning = "certificates to trust, in PEM, or `system`, the default"},
-    {.name = "cert", .type = OPTION_STRING, .meaning = "a client certificate, in PEM"},
-    {.name = "key", .type = OPTION_STRING, .meaning = "its key, in PEM"},
-    {.name = "key-password", .type = OPTION_STRING, .secret = true,
-     .meaning = "and the key's password: file:PATH, env:NAME, or itself"},
+    CERTIFICATE_OPTIONS(""),
     {0},
 };
 

@@ -8,7 +8,8 @@
 #include "tls.h"
 
 /* False with the error. NULL where the option is not given. */
-static bool read_text(const struct options *options, const char *name, char **out, struct error *error)
+static bool read_text(const struct options *options, const char *name, char **out,
+                      struct error *error)
 {
     const char *path = options_string(options, name);
     *out = path ? pem_read(name, path, error) : NULL;
@@ -27,13 +28,10 @@ static void drop_texts(struct http_tls *tls)
 static bool read_texts(struct http_tls *tls, struct error *error)
 {
     const struct options *options = tls->options;
-    const char *password = options_string(options, "key-password");
-    if (!tls_files_sound(options, error))
-        return false;
-    if (password && !(tls->password = secret_read(password, error)))
-        return error_prefix(error, "key-password");
-    return (options_is(options, "ca", TLS_SYSTEM) || read_text(options, "ca", &tls->ca, error)) &&
-           read_text(options, "cert", &tls->cert, error) && read_text(options, "key", &tls->key, error);
+    return tls_files_sound(options, error) && pem_password(options, &tls->password, error) &&
+           (options_is(options, "ca", TLS_SYSTEM) || read_text(options, "ca", &tls->ca, error)) &&
+           read_text(options, "cert", &tls->cert, error) &&
+           read_text(options, "key", &tls->key, error);
 }
 
 bool http_tls_init(struct http_tls *tls, const struct options *options, struct error *error)

@@ -1,5 +1,5 @@
-/* A connected stream socket, as it is or with TLS on it: what both ends of Frame Streams read and write.
- * Owned by one thread. */
+/* A connected stream socket, as it is or with TLS on it: what both ends of Frame Streams read and
+ * write. Owned by one thread. */
 #ifndef ADAPTERS_LINK_H
 #define ADAPTERS_LINK_H
 

@@ -16,10 +16,9 @@ bool nng_is_tls(const struct place *place)
 static bool own_cert(nng_tls_config *config, const struct options *options, struct error *error)
 {
     const char *cert = options_string(options, "cert"), *key = options_string(options, "key");
-    const char *secret = options_string(options, "key-password");
-    char *password = secret ? secret_read(secret, error) : NULL;
-    if (secret && !password)
-        return error_prefix(error, "key-password");
+    char *password;
+    if (!pem_password(options, &password, error))
+        return false;
     char *cert_pem = pem_read("cert", cert, error);
     char *key_pem = cert_pem ? pem_read("key", key, error) : NULL;
     int rv = key_pem ? nng_tls_config_own_cert(config, cert_pem, key_pem, password) : 0;
@@ -62,11 +61,8 @@ static bool fill_in(nng_tls_config *config, const struct place *place, bool list
 {
     const char *ca = options_string(place->options, "ca");
     const char *cert = options_string(place->options, "cert");
-    const char *key = options_string(place->options, "key");
-    if (!cert != !key)
-        return error_set(error, "options 'cert' and 'key' go together");
-    if (!key && options_string(place->options, "key-password"))
-        return error_set(error, "option 'key-password' needs key=");
+    if (!pem_options_fit(place->options, error))
+        return false;
     if (listens && !cert)
         return error_set(error, "a listener of nng+tls: needs cert= and key=");
     if (!listens && !ca)

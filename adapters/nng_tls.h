@@ -7,16 +7,12 @@
 #include <nng/supplemental/tls/tls.h>
 
 #include "adapter.h"
+#include "pem.h"
 
 #define NNG_TLS_OPTIONS                                                                                \
     {.name = "ca", .type = OPTION_STRING,                                                              \
      .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone (no fingerprint=: libnng shows none)"}, \
-    {.name = "cert", .type = OPTION_STRING, .meaning = "nng+tls: our certificate, in PEM"},            \
-    {.name = "key", .type = OPTION_STRING, .meaning = "nng+tls: its key, in PEM"},                   \
-    {.name = "key-password", .type = OPTION_STRING, .secret = true,                                    \
-     .meaning = "nng+tls: and the key's password: file:PATH, env:NAME, or itself"},                    \
-    {.name = "server-name", .type = OPTION_STRING,                                                     \
-     .meaning = "nng+tls: who dials: the name that the listener's certificate must bear (default: HOST)"}
+    CERTIFICATE_OPTIONS("nng+tls: "), SERVER_NAME_OPTION("nng+tls: ")
 
 /* Is the place one of this scheme? */
 bool nng_is_tls(const struct place *place);

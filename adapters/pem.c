@@ -5,7 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "secret.h"
+
 enum { PEM_MAX = 1 << 20 };
+
+bool pem_options_fit(const struct options *options, struct error *error)
+{
+    const char *key = options_string(options, "key");
+    if (!options_string(options, "cert") != !key)
+        return error_set(error, "options 'cert' and 'key' go together");
+    return key || !options_string(options, "key-password") ||
+           error_set(error, "option 'key-password' needs key=");
+}
+
+bool pem_password(const struct options *options, char **password, struct error *error)
+{
+    const char *text = options_string(options, "key-password");
+    *password = text ? secret_read(text, error) : NULL;
+    return *password || !text || error_prefix(error, "key-password");
+}
 
 char *pem_read(const char *option, const char *path, struct error *error)
 {

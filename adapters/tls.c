@@ -29,7 +29,8 @@ void tls_session_judge(struct tls_session *session, const X509 *certificate, con
     if (!verdict)
         return;
     session->refused = true;
-    snprintf(session->reason, sizeof session->reason, "TLS: its %s, is refused: %s", session->peer, verdict);
+    snprintf(session->reason, sizeof session->reason, "TLS: its %s, is refused: %s", session->peer,
+             verdict);
 }
 
 /* A new session of what the context is now. */
@@ -113,8 +114,8 @@ static void explain(struct tls_session *session, int kind)
         words = tls_library_reason();
     else if (!words)
         words = errno ? strerror(errno) : "it closed the connection";
-    snprintf(session->reason, sizeof session->reason, "TLS: %s%s%s", words, session->peer[0] ? "; " : "",
-             session->peer);
+    snprintf(session->reason, sizeof session->reason, "TLS: %s%s%s", words,
+             session->peer[0] ? "; " : "", session->peer);
 }
 
 enum tls_result tls_handshake(struct tls_session *session)
@@ -150,7 +151,8 @@ static ssize_t nothing(struct tls_session *session)
     return -1;
 }
 
-/* A record is 16 KiB at the most: as many as fit, so that who reads has no more to do than with recv(). */
+/* A record is 16 KiB at the most: as many as fit, so that who reads has no more to do than with
+ * recv(). */
 ssize_t tls_read(struct tls_session *session, void *out, size_t room)
 {
     uint8_t *at = out;

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "adapter.h"
+#include "pem.h"
 
 struct tls_context;
 struct tls_session;
@@ -29,17 +30,9 @@ struct tls_session;
 #define TLS_OPTIONS                                                                                    \
     {.name = "ca", .type = OPTION_STRING,                                                              \
      .meaning = "tls: certificates to trust, in PEM, or `system`; a listener with it takes peers with a certificate alone"}, \
-    {.name = "cert", .type = OPTION_STRING, .meaning = "tls: our certificate, in PEM"},                \
-    {.name = "key", .type = OPTION_STRING, .meaning = "tls: its key, in PEM"},                         \
-    {.name = "key-password", .type = OPTION_STRING, .secret = true,                                    \
-     .meaning = "tls: and the key's password: file:PATH, env:NAME, or itself"},                        \
+    CERTIFICATE_OPTIONS("tls: "),                                                                      \
     {.name = "fingerprint", .type = OPTION_STRING, .repeats = true,                                    \
      .meaning = "tls: SHA-256 of a certificate; no other peer is let in, may be given again"}
-
-/* And of an end that dials. */
-#define TLS_DIALER_OPTIONS                                                                             \
-    {.name = "server-name", .type = OPTION_STRING,                                                     \
-     .meaning = "tls: the name that the listener's certificate must bear (default: HOST)"}
 
 /* What one session takes at the most: when it stands, and while its handshake runs. Octets. */
 enum {

@@ -7,16 +7,20 @@
 #include <string.h>
 
 #include "log.h"
+#include "pem.h"
 #include "secret.h"
 
 enum {
-    CHAIN_MAX = 16 * 1024,          /* octets of the certificates that a peer may show, */
-    CHAIN_CERTIFICATES = 8,         /* and how many: they are kept as long as its connection */
-    CONTEXT_MEMORY = 1024 * 1024,   /* of OpenSSL, for a context with a few certificates; twice while it is renewed */
+    CHAIN_MAX = 16 * 1024,  /* octets of the certificates that a peer may show, */
+    CHAIN_CERTIFICATES = 8, /* and how many: they are kept as long as its connection */
+    CONTEXT_MEMORY =
+        1024 *
+        1024, /* of OpenSSL, for a context with a few certificates; twice while it is renewed */
     SYSTEM_MEMORY = 4 * 1024 * 1024, /* with the system's authorities */
 };
 
-static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20"; /* of TLS 1.2; all of 1.3 are of this kind */
+static const char ciphers[] =
+    "ECDHE+AESGCM:ECDHE+CHACHA20"; /* of TLS 1.2; all of 1.3 are of this kind */
 
 bool tls_is_wanted(const struct place *place)
 {
@@ -26,7 +30,8 @@ bool tls_is_wanted(const struct place *place)
 const char *tls_library_reason(void)
 {
     unsigned long code = ERR_get_error();
-    const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    const char *text =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     ERR_clear_error();
     return text ? text : "unknown error";
 }
@@ -43,7 +48,8 @@ static int verify_peer(X509_STORE_CTX *store, void *arg)
         verdict = "there are too many others with it";
     else if (context->by_authority && X509_verify_cert(store) <= 0)
         verdict = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
-    else if (context->fingerprints.count > 0 && !fingerprints_hold(&context->fingerprints, certificate)) {
+    else if (context->fingerprints.count > 0 &&
+             !fingerprints_hold(&context->fingerprints, certificate)) {
         verdict = "fingerprint= does not name it";
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     }
@@ -65,17 +71,18 @@ static int give_password(char *out, int room, int writing, void *arg)
 static bool own_certificate(SSL_CTX *ssl, const struct options *options, struct error *error)
 {
     const char *cert = options_string(options, "cert"), *key = options_string(options, "key");
-    const char *text = options_string(options, "key-password");
-    char *password = text ? secret_read(text, error) : NULL;
-    if (text && !password)
-        return error_prefix(error, "key-password");
+    char *password;
+    if (!pem_password(options, &password, error))
+        return false;
     SSL_CTX_set_default_passwd_cb(ssl, give_password);
     SSL_CTX_set_default_passwd_cb_userdata(ssl, password);
     bool ok = true;
     if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1)
-        ok = error_set(error, "option 'cert': %s is no certificate: %s", cert, tls_library_reason());
+        ok =
+            error_set(error, "option 'cert': %s is no certificate: %s", cert, tls_library_reason());
     else if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
-        ok = error_set(error, "option 'key': %s is no key of %s: %s", key, cert, tls_library_reason());
+        ok = error_set(error, "option 'key': %s is no key of %s: %s", key, cert,
+                       tls_library_reason());
     SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
     secret_free(password);
     return ok;
@@ -88,9 +95,11 @@ static bool trust(SSL_CTX *ssl, const struct tls_context *context, struct error 
         return true;
     if (strcmp(ca, TLS_SYSTEM) == 0)
         return SSL_CTX_set_default_verify_paths(ssl) == 1 ||
-               error_set(error, "the system's certificates cannot be read: %s", tls_library_reason());
+               error_set(error, "the system's certificates cannot be read: %s",
+                         tls_library_reason());
     if (SSL_CTX_load_verify_file(ssl, ca) != 1)
-        return error_set(error, "option 'ca': %s holds no certificates to trust: %s", ca, tls_library_reason());
+        return error_set(error, "option 'ca': %s holds no certificates to trust: %s", ca,
+                         tls_library_reason());
     if (context->listens)
         SSL_CTX_set_client_CA_list(ssl, SSL_load_client_CA_file(ca));
     /* one that is trusted need not be a root */
@@ -110,9 +119,11 @@ static bool set_rules(SSL_CTX *ssl, const struct tls_context *context)
     /* else a peer that sends nothing but TLS's own messages would keep us in one read */
     SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_max_cert_list(ssl, CHAIN_MAX);
-    SSL_CTX_set_verify(ssl, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(
+        ssl, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_cert_verify_callback(ssl, verify_peer, (void *)context);
-    return SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
+    return SSL_CTX_set_num_tickets(ssl, 0) == 1 &&
+           SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ssl, ciphers) == 1;
 }
 
@@ -142,7 +153,9 @@ static bool find_name(struct tls_context *context, struct error *error)
         len -= 2;
     }
     if (len == 0 || len >= sizeof context->name)
-        return error_set(error, "there is no name to look for in the listener's certificate: server-name= gives it");
+        return error_set(
+            error,
+            "there is no name to look for in the listener's certificate: server-name= gives it");
     memcpy(context->name, host, len);
     context->name[len] = '\0';
     unsigned char address[sizeof(struct in6_addr)];
@@ -151,27 +164,19 @@ static bool find_name(struct tls_context *context, struct error *error)
     return true;
 }
 
-static bool keys_match(const struct options *options, struct error *error)
-{
-    const char *key = options_string(options, "key");
-    if (!options_string(options, "cert") != !key)
-        return error_set(error, "options 'cert' and 'key' go together");
-    return key || !options_string(options, "key-password") ||
-           error_set(error, "option 'key-password' needs key=");
-}
-
 static bool read_options(struct tls_context *context, struct error *error)
 {
     const struct options *options = context->place->options;
     bool ca = options_string(options, "ca") != NULL;
-    if (!keys_match(options, error))
+    if (!pem_options_fit(options, error))
         return false;
     if (context->listens && !options_string(options, "cert"))
         return error_set(error, "a listener of tls: needs cert= and key=");
     if (!fingerprints_read(&context->fingerprints, options, error))
         return false;
     if (!context->listens && !ca && context->fingerprints.count == 0)
-        return error_set(error, "a sender to tls: needs ca=, the certificates to trust, or fingerprint=");
+        return error_set(error,
+                         "a sender to tls: needs ca=, the certificates to trust, or fingerprint=");
     context->by_authority = ca;
     return context->listens || find_name(context, error);
 }
@@ -219,7 +224,8 @@ static bool renew(struct tls_context *context, struct error *error)
 void tls_log_reload(const char *what, const char *url, const char *mistake)
 {
     if (!mistake)
-        log_line(LOG_INFO, "%s %s: certificates read again: they hold for new connections", what, url);
+        log_line(LOG_INFO, "%s %s: certificates read again: they hold for new connections", what,
+                 url);
     else
         log_line(LOG_ERROR, "%s %s: certificates stay as they were: %s", what, url, mistake);
 }
@@ -233,8 +239,9 @@ void tls_context_reload(struct tls_context *context, const char *what)
 bool tls_files_sound(const struct options *options, struct error *error)
 {
     const struct place place = {.options = options};
-    struct tls_context context = {.place = &place, .by_authority = options_string(options, "ca") != NULL};
-    if (!keys_match(options, error))
+    struct tls_context context = {.place = &place,
+                                  .by_authority = options_string(options, "ca") != NULL};
+    if (!pem_options_fit(options, error))
         return false;
     SSL_CTX *ssl = make_ssl(&context, error);
     SSL_CTX_free(ssl);
@@ -249,7 +256,8 @@ uint64_t tls_context_memory(const struct options *options)
 
 bool tls_check(const struct place *place, bool listens, struct error *error)
 {
-    static const char *const names[] = {"ca", "cert", "key", "key-password", "fingerprint", "server-name"};
+    static const char *const names[] = {"ca",           "cert",        "key",
+                                        "key-password", "fingerprint", "server-name"};
     for (size_t i = 0; !tls_is_wanted(place) && i < sizeof names / sizeof names[0]; i++) {
         if (options_string(place->options, names[i]))
             return error_set(error, "option '%s' is for tls:", names[i]);

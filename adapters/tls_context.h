@@ -13,7 +13,7 @@ struct tls_context {
     bool listens;
     bool by_authority; /* the peer's certificate needs one that signed it */
     struct fingerprints fingerprints;
-    char name[256];    /* of a dialer: what the peer's certificate must bear */
+    char name[256]; /* of a dialer: what the peer's certificate must bear */
     bool name_is_address;
     pthread_mutex_t lock; /* over `ssl`, which tls_context_reload exchanges */
     SSL_CTX *ssl;

@@ -54,7 +54,9 @@ bool fingerprints_read(struct fingerprints *f, const struct options *options, st
     for (; f->count < lines; f->count++) {
         size_t len = strcspn(text, "\n");
         if (!read_fingerprint(text, len, f->list[f->count]))
-            return error_set(error, "option 'fingerprint' takes the SHA-256 of a certificate, 64 hexadecimal digits, not '%.*s'",
+            return error_set(error,
+                             "option 'fingerprint' takes the SHA-256 of a certificate, 64 "
+                             "hexadecimal digits, not '%.*s'",
                              len < 128 ? (int)len : 128, text);
         text += len + (text[len] == '\n');
     }
@@ -101,5 +103,6 @@ void peer_print(const X509 *certificate, char out[PEER_TEXT])
         for (int i = 0; i < FINGERPRINT_OCTETS; i++)
             snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     }
-    snprintf(out, PEER_TEXT, "certificate %s, SHA-256 %s", subject[0] ? subject : "without a subject", hex);
+    snprintf(out, PEER_TEXT, "certificate %s, SHA-256 %s",
+             subject[0] ? subject : "without a subject", hex);
 }

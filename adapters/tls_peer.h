@@ -1,4 +1,5 @@
-/* Who is at the other end: fingerprints of certificates, and their names in one line. Any thread. */
+/* Who is at the other end: fingerprints of certificates, and their names in one line. Any thread.
+ */
 #ifndef ADAPTERS_TLS_PEER_H
 #define ADAPTERS_TLS_PEER_H
 
@@ -14,8 +15,10 @@ struct fingerprints {
     unsigned count;                      /* 0: none is asked for */
 };
 
-/* Reads the option: SHA-256 in hexadecimal, with colons or without. False with the error. Free in either case. */
-bool fingerprints_read(struct fingerprints *fingerprints, const struct options *options, struct error *error);
+/* Reads the option: SHA-256 in hexadecimal, with colons or without. False with the error. Free in
+ * either case. */
+bool fingerprints_read(struct fingerprints *fingerprints, const struct options *options,
+                       struct error *error);
 void fingerprints_free(struct fingerprints *fingerprints);
 
 /* Is the certificate one of them? */
