@@ -22,11 +22,9 @@
 
 enum {
     EVENTS = 64,
-    READS_AT_ONCE = 16, /* of one sender, before the others have their turn */
-    HANDSHAKES_AT_ONCE =
-        4, /* steps of TLS handshakes, which cost the most, before data has its turn */
-    HANDSHAKE_SETTLED =
-        1000, /* ms that a handshake of TLS has to itself, however many wait for its place */
+    READS_AT_ONCE = 16,     /* of one sender, before the others have their turn */
+    HANDSHAKES_AT_ONCE = 4, /* steps of TLS's, which cost the most, before data has its turn */
+    HANDSHAKE_LEAST = 1000, /* ms that one may take, however many wait for its place */
 };
 
 struct source {
@@ -34,8 +32,7 @@ struct source {
     struct waker waker;
     int listener;
     int epoll;
-    int reserve; /* a descriptor to give up when none is left, so that a sender can be turned away
-                  */
+    int reserve; /* a descriptor to give up when none is left, so that a sender is turned away */
     uint32_t frame_max;
     int64_t handshake_ms;
     uint64_t connections_max;
@@ -348,7 +345,7 @@ static int make_room(struct source *s, int64_t now)
     if (!s->full || !is_full(s))
         return -1;
     struct connection *c = s->securing.first;
-    int64_t left = c->deadline - s->handshake_ms + HANDSHAKE_SETTLED - now;
+    int64_t left = c->deadline - s->handshake_ms + HANDSHAKE_LEAST - now;
     if (left > 0)
         return (int)left;
     connection_fail(s, c, "its TLS handshake made room for others (max-handshakes)");

@@ -11,12 +11,11 @@
 #include "secret.h"
 
 enum {
-    CHAIN_MAX = 16 * 1024,  /* octets of the certificates that a peer may show, */
-    CHAIN_CERTIFICATES = 8, /* and how many: they are kept as long as its connection */
-    CONTEXT_MEMORY =
-        1024 *
-        1024, /* of OpenSSL, for a context with a few certificates; twice while it is renewed */
-    SYSTEM_MEMORY = 4 * 1024 * 1024, /* with the system's authorities */
+    SECURITY_LEVEL = 2,      /* OpenSSL's: keys and digests as strong as RSA's 2048 bits, at least */
+    CHAIN_MAX = 16 * 1024,   /* octets of the certificates that a peer may show, */
+    CHAIN_CERTIFICATES = 8,  /* and how many: they are kept as long as its connection */
+    CONTEXT_MEMORY = 2 << 20, /* octets of OpenSSL's for a context, the library's share in it */
+    SYSTEM_MEMORY = 4 << 20,  /* with the system's authorities */
 };
 
 static const char ciphers[] =
@@ -113,6 +112,8 @@ static bool set_rules(SSL_CTX *ssl, const struct tls_context *context)
     bool asks = !context->listens || context->by_authority || context->fingerprints.count > 0;
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    if (SSL_CTX_get_security_level(ssl) < SECURITY_LEVEL)
+        SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);

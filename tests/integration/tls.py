@@ -138,7 +138,7 @@ class Hops(TlsCase):
 
     def test_who_is_not_trusted_gets_nothing_and_is_named(self):
         theirs = certificates.Authority(self.folder, "theirs")
-        intruder = theirs.sign("intruder")
+        intruder, forger = theirs.sign("intruder"), theirs.sign('a"b\nlevel=error msg=well', file="forger")
         old = self.authority.sign("old", "DNS:localhost", days=-1)
         other = self.authority.sign("other.example", "DNS:other.example", file="other")
         ours, us = f"{self.server.options()},{self.ca()}", f"{self.ca()},{self.client.options()}"
@@ -147,6 +147,8 @@ class Hops(TlsCase):
                 (ours, self.ca(), named + "it shows no certificate", None),
                 (ours, f"{self.ca()},{intruder.options()}",
                  named + f"its certificate CN=intruder, SHA-256 {intruder.hex()}, is refused: (unable to get local issuer|self-signed)", None),
+                (ours, f"{self.ca()},{forger.options()}",
+                 named + r"its certificate CN=a\\+\"b\\+0Alevel=error msg=well, SHA-256 " + forger.hex() + ", is refused", None),
                 (ours, f"{self.ca()},{old.options()}",
                  named + f"its certificate CN=old, SHA-256 {old.hex()}, is refused: certificate has expired",
                  "alert certificate expired"),
@@ -311,6 +313,17 @@ class Hostile(TlsCase):
         with contextlib.suppress(ssl.SSLWantReadError):
             session.do_handshake()
         return out.read()
+
+    def test_a_record_that_was_tampered_with(self):
+        with self.sender() as sock:
+            sock.sendall(lab.data(b"%08d" % self.sent))
+            self.sent += 1
+            with socket.socket(fileno=os.dup(sock.fileno())) as raw:  # below TLS
+                raw.sendall(b"\x17\x03\x03\x00\x40" + os.urandom(64))
+            with contextlib.suppress(OSError):
+                sock.recv(1)
+            self.bridge_far.wait_log("closed after 1 messages: TLS: .*bad record mac")
+        self.check()
 
     def test_after_the_handshake_it_says_nothing(self):
         with self.secured() as quiet:
