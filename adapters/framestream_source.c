@@ -199,7 +199,7 @@ static bool read_once(struct source *s, struct intake *intake, struct connection
         switch (stream_received(c->stream, intake, (size_t)n, 0, &error)) {
         case STREAM_MORE:
         case STREAM_PAUSE:
-            return got == window.len;
+            return got == window.len || link_pending(&c->link);
         case STREAM_CONTROL:
             if (!handle_control(s, c))
                 return false;

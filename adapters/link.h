@@ -24,7 +24,7 @@ static inline ssize_t link_write(const struct link *link, const void *data, size
     return link->tls ? tls_write(link->tls, data, len) : send(link->fd, data, len, MSG_NOSIGNAL);
 }
 
-/* Octets are there that epoll does not know of. */
+/* There is something to read that epoll does not know of. */
 static inline bool link_pending(const struct link *link)
 {
     return link->tls && tls_pending(link->tls);

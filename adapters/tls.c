@@ -12,8 +12,10 @@
 
 struct tls_session {
     SSL *ssl;
-    bool broken;  /* nothing can be said on it any more */
-    bool refused; /* for its certificate, or for want of one */
+    bool broken;    /* nothing can be said on it any more */
+    bool over;      /* what is read next is the end, or an error: */
+    int over_errno; /* 0: the end */
+    bool refused;   /* for its certificate, or for want of one */
     char peer[PEER_TEXT];
     char reason[PEER_TEXT + 128];
 };
@@ -151,19 +153,32 @@ static ssize_t nothing(struct tls_session *session)
     return -1;
 }
 
+/* Says, now or once more, how it ended. */
+static ssize_t end_of(const struct tls_session *session)
+{
+    errno = session->over_errno;
+    return session->over_errno ? -1 : 0;
+}
+
 /* A record is 16 KiB at the most: as many as fit, so that who reads has no more to do than with
- * recv(). */
+ * recv(). Where the end shows itself behind them, it is told at the next call: the socket may never
+ * be readable again. */
 ssize_t tls_read(struct tls_session *session, void *out, size_t room)
 {
     uint8_t *at = out;
     size_t sum = 0, n;
+    if (session->over)
+        return end_of(session);
     ERR_clear_error();
     errno = 0;
     while (sum < room && SSL_read_ex(session->ssl, at + sum, room - sum, &n) == 1)
         sum += n;
-    if (sum > 0)
-        return (ssize_t)sum; /* an error says itself again */
-    return nothing(session);
+    if (sum == room)
+        return (ssize_t)sum;
+    ssize_t result = nothing(session);
+    session->over = result == 0 || errno != EAGAIN;
+    session->over_errno = result == 0 ? 0 : errno;
+    return sum > 0 ? (ssize_t)sum : result;
 }
 
 ssize_t tls_write(struct tls_session *session, const void *data, size_t len)
@@ -189,7 +204,7 @@ ssize_t tls_write(struct tls_session *session, const void *data, size_t len)
 
 bool tls_pending(const struct tls_session *session)
 {
-    return SSL_pending(session->ssl) > 0;
+    return session->over || SSL_pending(session->ssl) > 0;
 }
 
 bool tls_peer_gone(struct tls_session *session)

@@ -81,7 +81,7 @@ enum tls_result tls_handshake(struct tls_session *session);
 ssize_t tls_read(struct tls_session *session, void *out, size_t room);
 ssize_t tls_write(struct tls_session *session, const void *data, size_t len);
 
-/* Octets wait in the session that the socket does not know of any more. */
+/* There is something to read, octets or the end, that the socket does not know of any more. */
 bool tls_pending(const struct tls_session *session);
 
 /* Has the peer ended the connection? Where it waits for us to speak. */

@@ -11,9 +11,9 @@
 #include "secret.h"
 
 enum {
-    SECURITY_LEVEL = 2,      /* OpenSSL's: keys and digests as strong as RSA's 2048 bits, at least */
-    CHAIN_MAX = 16 * 1024,   /* octets of the certificates that a peer may show, */
-    CHAIN_CERTIFICATES = 8,  /* and how many: they are kept as long as its connection */
+    SECURITY_LEVEL = 2,     /* OpenSSL's: keys and digests as strong as RSA's 2048 bits, at least */
+    CHAIN_MAX = 16 * 1024,  /* octets of the certificates that a peer may show, */
+    CHAIN_CERTIFICATES = 8, /* and how many: they are kept as long as its connection */
     CONTEXT_MEMORY = 2 << 20, /* octets of OpenSSL's for a context, the library's share in it */
     SYSTEM_MEMORY = 4 << 20,  /* with the system's authorities */
 };
