@@ -18,8 +18,8 @@ enum phase {
 struct connection {
     struct link link;
     enum phase phase;
-    bool answers;        /* began with READY, so it reads FINISH */
-    bool waits_for_room; /* epoll watches for room to write, not for what comes */
+    bool answers;     /* began with READY, so it reads FINISH */
+    uint32_t watched; /* epoll's events */
     struct stream *stream;
     int64_t deadline; /* of the phase, where it has one, ms */
     struct connection *prev, *next;

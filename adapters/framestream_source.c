@@ -240,6 +240,13 @@ static bool watch(struct source *s, int operation, int fd, uint32_t events, void
     return epoll_ctl(s->epoll, operation, fd, &event) == 0;
 }
 
+static void watch_for(struct source *s, struct connection *c, uint32_t events)
+{
+    if (c->watched != events)
+        watch(s, EPOLL_CTL_MOD, c->link.fd, events, c);
+    c->watched = events;
+}
+
 /* False: the socket is still the caller's. */
 static bool connection_add(struct source *s, int fd, const struct sockaddr *peer)
 {
@@ -249,6 +256,7 @@ static bool connection_add(struct source *s, int fd, const struct sockaddr *peer
     address_print(peer, c->peer, sizeof c->peer);
     enlist(s, c, c->phase);
     s->connections++;
+    c->watched = EPOLLIN;
     if (!watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, c))
         connection_fail(s, c, strerror(errno));
     return true;
@@ -309,10 +317,7 @@ static bool secure(struct source *s, struct connection *c)
         connection_refuse(s, c);
         return false;
     }
-    bool waits_for_room = result == TLS_WANTS_WRITE;
-    if (waits_for_room != c->waits_for_room)
-        watch(s, EPOLL_CTL_MOD, c->link.fd, waits_for_room ? EPOLLOUT : EPOLLIN, c);
-    c->waits_for_room = waits_for_room;
+    watch_for(s, c, result == TLS_WANTS_WRITE ? EPOLLOUT : EPOLLIN);
     if (result != TLS_DONE)
         return false;
     delist(s, c);
@@ -320,13 +325,18 @@ static bool secure(struct source *s, struct connection *c)
     return true;
 }
 
-/* Takes what a sender has sent, or as much as leaves the others their turn. */
+/* Takes what a sender has sent, or as much as leaves the others their turn: what then is left in
+ * the session has epoll come back at once, for the socket can be written to. */
 static void serve(struct source *s, struct intake *intake, struct connection *c)
 {
     if (c->phase == PHASE_SECURING && !secure(s, c))
         return;
-    for (int i = 1; read_once(s, intake, c) && (i < READS_AT_ONCE || link_pending(&c->link)); i++)
-        ;
+    watch_for(s, c, EPOLLIN);
+    bool more = true;
+    for (int i = 0; more && i < READS_AT_ONCE; i++)
+        more = read_once(s, intake, c);
+    if (more && link_pending(&c->link))
+        watch_for(s, c, EPOLLIN | EPOLLOUT);
 }
 
 /* Closes those of a list whose time is over; ms until the next one, -1 for none. */

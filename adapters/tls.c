@@ -13,6 +13,7 @@
 struct tls_session {
     SSL *ssl;
     bool broken;    /* nothing can be said on it any more */
+    bool more;      /* the last read ended for want of room */
     bool over;      /* what is read next is the end, or an error: */
     int over_errno; /* 0: the end */
     bool refused;   /* for its certificate, or for want of one */
@@ -173,7 +174,8 @@ ssize_t tls_read(struct tls_session *session, void *out, size_t room)
     errno = 0;
     while (sum < room && SSL_read_ex(session->ssl, at + sum, room - sum, &n) == 1)
         sum += n;
-    if (sum == room)
+    session->more = sum == room;
+    if (session->more)
         return (ssize_t)sum;
     ssize_t result = nothing(session);
     session->over = result == 0 || errno != EAGAIN;
@@ -204,7 +206,8 @@ ssize_t tls_write(struct tls_session *session, const void *data, size_t len)
 
 bool tls_pending(const struct tls_session *session)
 {
-    return session->over || SSL_pending(session->ssl) > 0;
+    /* of what was read ahead, a torn record is no reason to try again */
+    return session->over || (session->more && SSL_has_pending(session->ssl));
 }
 
 bool tls_peer_gone(struct tls_session *session)

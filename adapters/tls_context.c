@@ -14,6 +14,7 @@ enum {
     SECURITY_LEVEL = 2,     /* OpenSSL's: keys and digests as strong as RSA's 2048 bits, at least */
     CHAIN_MAX = 16 * 1024,  /* octets of the certificates that a peer may show, */
     CHAIN_CERTIFICATES = 8, /* and how many: they are kept as long as its connection */
+    READ_AHEAD = 32 * 1024, /* octets, while a session has something to read */
     CONTEXT_MEMORY = 2 << 20, /* octets of OpenSSL's for a context, the library's share in it */
     SYSTEM_MEMORY = 4 << 20,  /* with the system's authorities */
 };
@@ -119,6 +120,8 @@ static bool set_rules(SSL_CTX *ssl, const struct tls_context *context)
                               SSL_MODE_RELEASE_BUFFERS);
     /* else a peer that sends nothing but TLS's own messages would keep us in one read */
     SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_read_ahead(ssl, 1); /* many small records by one read() */
+    SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD);
     SSL_CTX_set_max_cert_list(ssl, CHAIN_MAX);
     SSL_CTX_set_verify(
         ssl, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);

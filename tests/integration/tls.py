@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import certificates
@@ -163,6 +164,34 @@ class Hops(TlsCase):
                  "its certificate CN=localhost, .* is refused: fingerprint= does not name it")):
             with self.subTest(far=far, near=near):
                 self.expect_nothing(self.far(far), self.near(near), far_says, near_says)
+
+    def test_many_senders_at_once(self):
+        """Small messages, each a record; runs of them; and some larger than a batch: all in order, none missing."""
+        far, context, errors = self.far(), client(self.authority, self.client), []
+
+        def send(sender):
+            try:
+                sock = self.sender(context)
+                head = b"%04d" % sender
+                for i in range(0, 400, 2):
+                    sock.sendall(lab.data(head + b"%06d" % i))
+                    sock.sendall(lab.data(head + b"%06d" % (i + 1) + bytes(300000 if i % 100 == 0 else 1000)))
+                sock.sendall(b"".join(lab.data(head + b"%06d" % i) for i in range(400, 10000)))
+                lab.finish(sock)
+            except Exception as error:
+                errors.append(error)
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(errors, [])
+        lab.eventually("all", lambda: far.now()[0]["delivered"] == 24 * 10000)
+        self.assertEqual(far.stop(), 0, far.log())
+        got = {}
+        for frame in lab.frames_of(self.out):
+            got.setdefault(int(frame[:4]), []).append(int(frame[4:10]))
+        self.assertEqual(got, {n: list(range(10000)) for n in range(24)})
 
     def test_a_flapping_collector_is_found_again_each_time(self):
         receiver = TlsReceiver(("127.0.0.1", self.port), self.server_context())
