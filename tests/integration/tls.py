@@ -2,6 +2,7 @@
 nothing, is named, and costs the others nothing; new certificates on SIGHUP."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -455,6 +456,32 @@ class Reload(TlsCase):
         lab.finish(old)
         self.assertEqual(far.stop(), 0, far.log())
         self.assertEqual(lab.frames_of(self.out), [b"new", b"old"])
+
+    def test_a_partner_is_shut_out(self):
+        """Its fingerprint is taken out of the configuration."""
+        stays = self.authority.sign("stays")
+
+        def config(fingerprints):
+            return self.write("hop.yaml", json.dumps({
+                "hop": "far", "sources": {"in": {"url": f"tls:127.0.0.1:{self.port}", "cert": self.server.cert, "when-full": "block",
+                                                 "key": self.server.key, "fingerprint": fingerprints}},
+                "sinks": {"out": self.out}}).encode())
+        far = self.bridge("--config", config([self.client.fingerprint(), stays.hex()])).ready()
+        out = self.sender()
+        out.sendall(lab.data(b"one"))
+        lab.eventually("one", lambda: far.now()[0]["delivered"] == 1)
+        config([stays.hex()])
+        far.send(signal.SIGHUP)
+        with contextlib.suppress(ConnectionError):
+            self.assertEqual(out.recv(1), b"")
+        with self.sender(client(self.authority, stays)) as sock:
+            sock.sendall(lab.data(b"two"))
+            lab.finish(sock)
+        with self.assertRaises((OSError, EOFError)):
+            self.sender()
+        far.wait_log("its certificate CN=client, .* is refused: fingerprint=")
+        far.stop()
+        self.assertEqual(lab.frames_of(self.out), [b"one", b"two"])
 
     def test_a_sender(self):
         receiver = TlsReceiver(("127.0.0.1", self.port), self.server_context())
