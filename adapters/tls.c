@@ -7,16 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tls_context.h"
 
+enum {
+    OWN_MESSAGES_MAX = 32
+}; /* of TLS itself, new keys and tickets, between two of the peer's words */
+
 struct tls_session {
     SSL *ssl;
-    bool broken;    /* nothing can be said on it any more */
-    bool more;      /* the last read ended for want of room */
-    bool over;      /* what is read next is the end, or an error: */
-    int over_errno; /* 0: the end */
-    bool refused;   /* for its certificate, or for want of one */
+    bool established; /* the handshake is over */
+    int own_messages; /* since the peer last said something */
+    bool broken;      /* nothing can be said on it any more */
+    bool more;        /* the last read ended for want of room */
+    bool over;        /* what is read next is the end, or an error: */
+    int over_errno;   /* 0: the end */
+    bool refused;     /* for its certificate, or for want of one */
     char peer[PEER_TEXT];
     char reason[PEER_TEXT + 128];
 };
@@ -56,6 +63,21 @@ static bool expect_name(SSL *ssl, const struct tls_context *context)
            SSL_set_tlsext_host_name(ssl, context->name) == 1;
 }
 
+/* OpenSSL reads on behind its own messages for as long as some come: a peer that sends nothing else
+ * is cut off, for it would keep us in one read. */
+static void count_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl,
+                          void *arg)
+{
+    struct tls_session *session = arg;
+    (void)version, (void)data, (void)len;
+    if (sent || type != SSL3_RT_HANDSHAKE || !session->established ||
+        ++session->own_messages != OWN_MESSAGES_MAX)
+        return;
+    snprintf(session->reason, sizeof session->reason, "TLS: it sends nothing but new keys; %s",
+             session->peer);
+    shutdown(SSL_get_fd(ssl), SHUT_RD);
+}
+
 struct tls_session *tls_session_new(struct tls_context *context, int fd)
 {
     struct tls_session *session = calloc(1, sizeof *session);
@@ -67,6 +89,8 @@ struct tls_session *tls_session_new(struct tls_context *context, int fd)
     }
     session->ssl = ssl;
     SSL_set_app_data(ssl, session);
+    SSL_set_msg_callback(ssl, count_message);
+    SSL_set_msg_callback_arg(ssl, session);
     if (context->listens)
         SSL_set_accept_state(ssl);
     else
@@ -104,7 +128,7 @@ static void explain(struct tls_session *session, int kind)
 {
     unsigned long code = ERR_peek_error();
     session->broken = true;
-    if (session->refused)
+    if (session->refused || session->own_messages >= OWN_MESSAGES_MAX)
         return; /* said already, better */
     const char *words = NULL;
     for (size_t i = 0; i < sizeof known_reasons / sizeof known_reasons[0]; i++) {
@@ -126,6 +150,7 @@ enum tls_result tls_handshake(struct tls_session *session)
     ERR_clear_error();
     errno = 0;
     int done = SSL_do_handshake(session->ssl);
+    session->established = done == 1;
     if (done == 1)
         return TLS_DONE;
     int kind = SSL_get_error(session->ssl, done);
@@ -142,7 +167,7 @@ enum tls_result tls_handshake(struct tls_session *session)
 static ssize_t nothing(struct tls_session *session)
 {
     int kind = SSL_get_error(session->ssl, 0);
-    if (kind == SSL_ERROR_ZERO_RETURN)
+    if (kind == SSL_ERROR_ZERO_RETURN && session->own_messages < OWN_MESSAGES_MAX)
         return 0;
     if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) {
         errno = EAGAIN;
@@ -174,6 +199,8 @@ ssize_t tls_read(struct tls_session *session, void *out, size_t room)
     errno = 0;
     while (sum < room && SSL_read_ex(session->ssl, at + sum, room - sum, &n) == 1)
         sum += n;
+    if (sum > 0)
+        session->own_messages = 0;
     session->more = sum == room;
     if (session->more)
         return (ssize_t)sum;

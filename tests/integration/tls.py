@@ -313,6 +313,35 @@ class Hostile(TlsCase):
         self.send()
         self.check()
 
+    def test_new_keys(self):
+        """Asked for by the sender, again and again; what is behind them in the same packet is not forgotten."""
+        process = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{self.port}", "-tls1_3", "-cert",
+                                    self.client.cert, "-key", self.client.key], stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+
+        def say(octets):
+            process.stdin.write(octets)
+            process.stdin.flush()
+            time.sleep(0.1)  # each a piece of its own: one that begins with K is a command
+        say(lab.control(lab.START))
+        for asked in range(1, 21, 6):
+            self.bridge_far.send(signal.SIGSTOP)
+            for _ in range(asked):
+                say(b"K\n")
+            say(lab.data(b"%08d" % self.sent))
+            self.bridge_far.send(signal.SIGCONT)
+            self.sent += 1
+            lab.eventually("it", lambda: self.bridge_far.now()[0]["delivered"] == self.sent, patience=5)
+        for _ in range(40):
+            with contextlib.suppress(BrokenPipeError):
+                say(b"K\n")
+        self.bridge_far.wait_log("closed after 4 messages: TLS: it sends nothing but new keys")
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait(20)
+        self.check()
+
     def test_stalled_handshakes(self):
         hello = self.hello()
         idle = []
