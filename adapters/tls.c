@@ -11,9 +11,8 @@
 
 #include "tls_context.h"
 
-enum {
-    OWN_MESSAGES_MAX = 32
-}; /* of TLS itself, new keys and tickets, between two of the peer's words */
+/* Messages of TLS itself, new keys and tickets, between two of the peer's words. */
+enum { OWN_MESSAGES_MAX = 32 };
 
 struct tls_session {
     SSL *ssl;

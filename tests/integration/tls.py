@@ -503,7 +503,12 @@ class Reload(TlsCase):
         far.send(signal.SIGHUP)
         with contextlib.suppress(ConnectionError):
             self.assertEqual(out.recv(1), b"")
-        with self.sender(client(self.authority, stays)) as sock:
+        far.wait_log("no longer in the configuration")
+
+        def again():  # while it opens anew, nobody listens
+            with contextlib.suppress(ConnectionRefusedError):
+                return self.sender(client(self.authority, stays))
+        with lab.eventually("a listener", again) as sock:
             sock.sendall(lab.data(b"two"))
             lab.finish(sock)
         with self.assertRaises((OSError, EOFError)):
