@@ -506,7 +506,7 @@ class Reload(TlsCase):
         far.wait_log("no longer in the configuration")
 
         def again():  # while it opens anew, nobody listens
-            with contextlib.suppress(ConnectionRefusedError):
+            with contextlib.suppress(OSError):
                 return self.sender(client(self.authority, stays))
         with lab.eventually("a listener", again) as sock:
             sock.sendall(lab.data(b"two"))
