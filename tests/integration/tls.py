@@ -2,6 +2,7 @@
 nothing, is named, and costs the others nothing; new certificates on SIGHUP."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import termios
 import threading
 import time
 
@@ -323,7 +325,9 @@ class Hostile(TlsCase):
         def say(octets):
             process.stdin.write(octets)
             process.stdin.flush()
-            time.sleep(0.1)  # each a piece of its own: one that begins with K is a command
+            # each a piece of its own for s_client: one that begins with K is a command
+            lab.eventually("s_client to read it", lambda: process.poll() is not None or
+                           fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)) == bytes(4))
         say(lab.control(lab.START))
         for asked in range(1, 21, 6):
             self.bridge_far.send(signal.SIGSTOP)
@@ -332,7 +336,7 @@ class Hostile(TlsCase):
             say(lab.data(b"%08d" % self.sent))
             self.bridge_far.send(signal.SIGCONT)
             self.sent += 1
-            lab.eventually("it", lambda: self.bridge_far.now()[0]["delivered"] == self.sent, patience=5)
+            lab.eventually("it", lambda: self.bridge_far.now()[0]["delivered"] == self.sent)
         for _ in range(40):
             with contextlib.suppress(BrokenPipeError):
                 say(b"K\n")
