@@ -69,6 +69,7 @@ static void on_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
     if (event == NNG_PIPE_EV_ADD_PRE) {
         if (atomic_fetch_add(&peers->count, 1) < peers->max)
             return;
+        atomic_fetch_add(&peers->turned_away, 1);
         log_limited(&limit, LOG_WARN, "%s %s: %s turned away: max-connections=%d", peers->what,
                     peers->url, name, peers->max);
         nng_pipe_close(pipe);

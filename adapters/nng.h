@@ -17,6 +17,7 @@ struct nng_peers {
     int max;           /* a further peer is turned away */
     _Atomic int count;
     _Atomic bool left; /* one that was there has gone */
+    _Atomic uint64_t turned_away;
 };
 
 /* Follows the socket's peers in `peers`, which outlives the socket. False with the error. */

@@ -223,6 +223,11 @@ static uint64_t nng_source_memory(const struct options *options)
     return held * message_max(options);
 }
 
+static uint64_t nng_source_turned_away(const struct source *s)
+{
+    return atomic_load(&s->peers.turned_away);
+}
+
 static bool nng_source_check(const struct place *place, struct error *error)
 {
     return nng_check(place, options_is(place->options, "socket", "pull"), error);
@@ -236,4 +241,5 @@ const struct source_ops nng_source_ops = {
     .reload = nng_source_reload,
     .free = nng_source_free,
     .memory = nng_source_memory,
+    .turned_away = nng_source_turned_away,
 };

@@ -118,7 +118,7 @@ static bool set_rules(SSL_CTX *ssl, const struct tls_context *context)
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
-    /* else a peer that sends nothing but TLS's own messages would keep us in one read */
+    /* a message of TLS's own, with nothing read ahead behind it, ends a read */
     SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_read_ahead(ssl, 1); /* many small records by one read() */
     SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD);

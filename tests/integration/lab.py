@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 BRIDGE = os.environ.get("DNSTAP_BRIDGE", "build/debug/bridge/dnstap-bridge")
 DATA = os.environ.get("TEST_DATA", "tests/data")
@@ -421,6 +422,13 @@ def ceiling(*args):
     code, out, err = run_bridge("--check", *args)
     assert code == 0, err
     return int(re.search(rb"^memory ceiling: .*\((\d+) octets\)", out, re.M).group(1))
+
+
+def metric(port, name):
+    """The sum of a metric's series, over all labels, of the status server at this port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        lines = answer.read().decode()
+    return sum(float(value) for value in re.findall(rf"^dnstap_bridge_{name}\{{.*\}} (\S+)$", lines, re.M))
 
 
 class Case(unittest.TestCase):
