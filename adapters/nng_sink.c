@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "log.h"
 #include "nng.h"
+#include "nng_tls.h"
 #include "postmark.h"
 #include "waker.h"
 
@@ -209,7 +210,8 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
         .place = place,
         .host = host,
         .pub = options_is(place->options, "socket", "pub"),
-        .counted = strcmp(place->scheme, "nng+inproc") != 0, /* there a peer has it at once */
+        /* inproc: a peer has it at once; tls: what is counted may still wait inside TLS */
+        .counted = strcmp(place->scheme, "nng+inproc") != 0 && !nng_is_tls(place),
         .waker.fd = -1,
         .peers = {.url = place->url,
                   .what = "sink",

@@ -14,7 +14,7 @@
 /* And what a listener's certificate must bear. */
 #define SERVER_NAME_OPTION(of)                                                                         \
     {.name = "server-name", .type = OPTION_STRING,                                                     \
-     .meaning = of "a sender: the name that the listener's certificate must bear (default: HOST)"}
+     .meaning = of "where we dial: the name that the listener's certificate must bear (default: HOST)"}
 
 /* Do they fit together? False with the error. */
 bool pem_options_fit(const struct options *options, struct error *error);
