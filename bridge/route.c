@@ -250,6 +250,8 @@ bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
 
 void outlet_reopen(struct outlet *o)
 {
+    if (o->ops->reload)
+        o->ops->reload(o->sink);
     if (!o->ops->reopen)
         return;
     atomic_store(&o->reopening, true);
