@@ -190,8 +190,11 @@ bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role r
     pthread_mutex_lock(&hop->lock);
     hop->exits[hop->exit_count++] = exit;
     pthread_mutex_unlock(&hop->lock);
-    if (hop->running && !outlet_start(exit->outlet, hop->changed, error))
-        return false;
+    if (hop->running) {
+        hop_hold_sources(hop);
+        if (!hop_lead_diversions(hop, error) || !outlet_start(exit->outlet, hop->changed, error))
+            return false;
+    }
     for (unsigned i = 0; i < hop->feed_count; i++) {
         if (!connect_them(hop->feeds[i], exit, error))
             return false;
@@ -219,6 +222,35 @@ static struct diversion *diversion_to(struct exit *exit, const char *name)
     return NULL;
 }
 
+static struct exit *exit_called(struct hop *hop, const char *name)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct exit *exit = hop->exits[i];
+        if (!exit->retired && exit->called && strcmp(exit->called, name) == 0)
+            return exit;
+    }
+    return NULL;
+}
+
+static bool lead(struct exit *from, struct diversion *d, struct error *error)
+{
+    struct exit *to = d->used ? exit_called(from->hop, d->to) : NULL;
+    struct entrance entrance;
+    if (to == d->exit || (!d->used && outlet_is_changing(from->outlet)))
+        return true;
+    if (d->exit)
+        intake_remove(d->intake, d->ring);
+    d->exit = NULL;
+    if (!to)
+        return true;
+    const struct named name = {.url = from->rejects_url, .nth = from->name.nth};
+    if (!outlet_add_route(to->outlet, name, outlet_waits(from->outlet), &entrance) || !intake_add(d->intake, entrance))
+        return error_set(error, "%s: out of memory for its ring", to->name.url);
+    d->exit = to;
+    d->ring = entrance.ring;
+    return true;
+}
+
 bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *error)
 {
     struct intake *gates[PLAN_STEPS];
@@ -234,38 +266,14 @@ bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *
         d->used = true;
         gates[count++] = d->intake;
     }
+    /* before anything is sent that way; what the policy of before uses stays until it is gone */
+    for (unsigned i = 0; exit->hop->running && i < exit->diversion_count; i++) {
+        if (exit->diversions[i].used && !lead(exit, &exit->diversions[i], error))
+            return false;
+    }
     if (!outlet_change_policy(exit->outlet, endpoint->policy, gates, count))
         return error_set(error, "out of memory");
     endpoint->policy = NULL;
-    return true;
-}
-
-static struct exit *exit_called(struct hop *hop, const char *name)
-{
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        struct exit *exit = hop->exits[i];
-        if (!exit->retired && exit->called && strcmp(exit->called, name) == 0)
-            return exit;
-    }
-    return NULL;
-}
-
-static bool lead(struct exit *from, struct diversion *d, struct error *error)
-{
-    struct exit *to = d->used ? exit_called(from->hop, d->to) : NULL;
-    struct entrance entrance;
-    if (to == d->exit)
-        return true;
-    if (d->exit)
-        intake_remove(d->intake, d->ring);
-    d->exit = NULL;
-    if (!to)
-        return true;
-    const struct named name = {.url = from->rejects_url, .nth = from->name.nth};
-    if (!outlet_add_route(to->outlet, name, false, &entrance) || !intake_add(d->intake, entrance))
-        return error_set(error, "%s: out of memory for its ring", to->name.url);
-    d->exit = to;
-    d->ring = entrance.ring;
     return true;
 }
 
@@ -279,6 +287,35 @@ bool hop_lead_diversions(struct hop *hop, struct error *error)
         }
     }
     return true;
+}
+
+void hop_lead_away(struct hop *hop, const struct exit *exit)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        for (unsigned k = 0; k < hop->exits[i]->diversion_count; k++) {
+            struct diversion *d = &hop->exits[i]->diversions[k];
+            if (d->exit != exit)
+                continue;
+            intake_remove(d->intake, d->ring);
+            d->exit = NULL;
+        }
+    }
+}
+
+void hop_hold_sources(struct hop *hop)
+{
+    bool feeds = false, diversions = false;
+    for (unsigned i = 0; i < hop->awaited_count; i++) {
+        bool sink = hop->awaited[i].direction == DIRECTION_SINK;
+        feeds |= sink && !hop->awaited[i].diverted;
+        diversions |= sink && hop->awaited[i].diverted;
+    }
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        intake_hold(hop->feeds[i]->intake, feeds && !hop->feeds[i]->retired);
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        for (unsigned k = 0; k < hop->exits[i]->diversion_count; k++)
+            intake_hold(hop->exits[i]->diversions[k].intake, diversions);
+    }
 }
 
 static struct hop *hop_new(const struct config *config, struct bell *changed)
@@ -355,6 +392,7 @@ void hop_stop_sources(struct hop *hop)
 {
     while (hop->awaited_count > 0)
         free_endpoint(hop->awaited[--hop->awaited_count].endpoint);
+    hop_hold_sources(hop);
     for (unsigned i = 0; i < hop->feed_count; i++) {
         struct feed *feed = hop->feeds[i];
         if (feed->source)

@@ -87,6 +87,12 @@ bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role r
 /* Leads what policies take out to the sinks that bear the names now. False: out of memory. */
 bool hop_lead_diversions(struct hop *hop, struct error *error);
 
+/* Nothing is led to this exit any more. */
+void hop_lead_away(struct hop *hop, const struct exit *exit);
+
+/* Sources that wait for room wait while a sink is being replaced, and so do policies' rejects of their messages. */
+void hop_hold_sources(struct hop *hop);
+
 /* Puts the endpoint's policy to work at the exit, with diversions of its own. False: out of memory.
  */
 bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *error);

@@ -109,8 +109,10 @@ static bool open_new(struct hop *hop, struct config *next, const struct comparis
 {
     bool ok = hop->awaited_count + next->sink_count + next->source_count <= HOP_AWAITED ||
               error_set(error, "what the last change asked for is still being done");
-    for (unsigned i = 0; ok && i < next->sink_count; i++) {
-        if (c->sink_is[i])
+    /* those that policies send messages to come first */
+    for (unsigned n = 0; ok && n < 2 * next->sink_count; n++) {
+        unsigned i = n % next->sink_count;
+        if (c->sink_is[i] || c->diverted[i] != (n < next->sink_count))
             continue;
         if (sink_is_taken(hop, next->sinks[i]->url))
             await(hop, &next->sinks[i], DIRECTION_SINK, c->diverted[i]);
@@ -152,19 +154,26 @@ static void retire_exit(struct hop *hop, struct exit *exit)
              exit->name.url);
 }
 
-static bool change_policies(struct hop *hop, struct config *next, const struct comparison *c,
-                            struct error *error)
+/* What others call the sinks that stay. */
+static void change_names(struct hop *hop, const struct comparison *c)
 {
-    for (unsigned i = 0; i < next->sink_count; i++) {
+    for (unsigned i = 0; i < c->next->sink_count; i++) {
         struct exit *exit = c->sink_is[i];
         if (!exit)
             continue;
-        const char *called = options_string(&next->sinks[i]->options, "name");
+        const char *called = options_string(&c->next->sinks[i]->options, "name");
         pthread_mutex_lock(&hop->lock); /* the ledger shows it */
         free(exit->called);
         exit->called = called ? strdup(called) : NULL;
         pthread_mutex_unlock(&hop->lock);
-        if (strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
+    }
+}
+
+static bool change_policies(struct config *next, const struct comparison *c, struct error *error)
+{
+    for (unsigned i = 0; i < next->sink_count; i++) {
+        struct exit *exit = c->sink_is[i];
+        if (!exit || strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
             continue;
         if (!hop_set_policy(exit, next->sinks[i], error))
             return false;
@@ -187,7 +196,37 @@ static void take_back(struct hop *hop, unsigned feeds, unsigned exits, unsigned 
         endpoint_free(endpoint);
         free(endpoint);
     }
+    hop_hold_sources(hop);
     hop_progress(hop);
+}
+
+/* What the change before waited for: this one says anew what is to be there. */
+static void forget_awaited(struct hop *hop, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        endpoint_free(hop->awaited[i].endpoint);
+        free(hop->awaited[i].endpoint);
+    }
+    hop->awaited_count -= count;
+    memmove(hop->awaited, hop->awaited + count, hop->awaited_count * sizeof *hop->awaited);
+}
+
+/* Nothing can fail any more but for want of memory. */
+static bool take_over_next(struct hop *hop, const struct comparison *c, unsigned feeds, unsigned exits,
+                           struct error *error)
+{
+    hop->drain_ms = c->next->drain_ms;
+    hop_hold_sources(hop); /* before a gate is closed */
+    for (unsigned i = 0; i < feeds; i++) {
+        if (!c->feed_stays[i] && !hop->feeds[i]->retired)
+            retire_feed(hop, hop->feeds[i]);
+    }
+    for (unsigned i = 0; i < exits; i++) {
+        if (!c->exit_stays[i] && !hop->exits[i]->retired)
+            retire_exit(hop, hop->exits[i]);
+    }
+    hop_hold_sources(hop); /* but not those who end */
+    return hop_lead_diversions(hop, error);
 }
 
 bool hop_reload(struct hop *hop, struct config *next, struct error *error)
@@ -201,18 +240,14 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     compare_sources(hop, c);
     compare_sinks(hop, c);
     unsigned feeds = hop->feed_count, exits = hop->exit_count, awaited = hop->awaited_count;
-    hop->drain_ms = next->drain_ms;
-    bool ok = open_new(hop, next, c, error) && change_policies(hop, next, c, error);
+    bool ok = open_new(hop, next, c, error);
     if (ok) {
-        for (unsigned i = 0; i < feeds; i++) {
-            if (!c->feed_stays[i] && !hop->feeds[i]->retired)
-                retire_feed(hop, hop->feeds[i]);
-        }
-        for (unsigned i = 0; i < exits; i++) {
-            if (!c->exit_stays[i] && !hop->exits[i]->retired)
-                retire_exit(hop, hop->exits[i]);
-        }
-        ok = hop_lead_diversions(hop, error);
+        change_names(hop, c);
+        ok = change_policies(next, c, error);
+    }
+    if (ok) {
+        forget_awaited(hop, awaited);
+        ok = take_over_next(hop, c, feeds, exits, error);
     } else {
         take_back(hop, feeds, exits, awaited);
     }
@@ -267,6 +302,7 @@ static void progress_exit(struct hop *hop, struct exit *exit, int64_t now)
         return;
     }
     outlet_join(exit->outlet);
+    hop_lead_away(hop, exit);
     pthread_mutex_lock(&hop->lock);
     outlet_empty(exit->outlet);
     exit->emptied = true;
@@ -298,11 +334,15 @@ static void progress_awaited(struct hop *hop)
                      error.text);
     }
     hop->awaited_count = left;
+    hop_hold_sources(hop);
 }
 
 int hop_progress(struct hop *hop)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC), next = INT64_MAX;
+    struct error error = {{0}};
+    if (!hop_lead_diversions(hop, &error)) /* away from where a policy of before led */
+        log_line(LOG_ERROR, "%s", error.text);
     for (unsigned i = 0; i < hop->feed_count; i++)
         progress_feed(hop, hop->feeds[i], now);
     for (unsigned i = 0; i < hop->exit_count; i++)

@@ -33,6 +33,8 @@ struct intake {
     struct pledge *(*pledge)(void *arg); /* NULL: nobody asks what becomes of the messages */
     void *pledge_arg;
     _Atomic int given_up;
+    _Atomic int held;
+    struct bell let_go; /* rung when it is held no more */
 };
 
 struct intake *intake_new(const char *source, enum when_full when_full)
@@ -130,6 +132,19 @@ static bool waits_no_more(const struct intake *intake, const struct gate *gate)
     return atomic_load(&intake->given_up) || atomic_load(&gate->closed);
 }
 
+/* Sleeps while the intake is held. False: it is not. */
+static bool wait_while_held(struct intake *intake)
+{
+    bool waited = false;
+    for (;;) {
+        uint32_t seen = bell_listen(&intake->let_go);
+        if (!atomic_load(&intake->held) || atomic_load(&intake->given_up))
+            return waited;
+        waited = true;
+        bell_wait(&intake->let_go, seen, -1);
+    }
+}
+
 /* Sleeps until the ring takes the batch, or all waiting was ended. */
 static bool wait_and_offer(struct intake *intake, struct gate *gate, struct batch *batch)
 {
@@ -170,7 +185,14 @@ static bool offer_once(struct gate *gate, struct batch *batch)
     return batch && ring_offer(ring, batch);
 }
 
-static void offer_to(struct intake *intake, struct gate *gate, struct batch *batch, bool wait)
+enum offered {
+    OFFERED,    /* and counted, whether there was room or not */
+    LEFT_OVER,  /* dropped, since the gate was closed while we waited there */
+    NOT_LET_IN, /* the gate is closed */
+};
+
+/* Takes over a reference. */
+static enum offered offer_to(struct intake *intake, struct gate *gate, struct batch *batch, bool wait)
 {
     static struct log_limit limit;
     const struct entrance *entrance = &gate->entrance;
@@ -179,15 +201,29 @@ static void offer_to(struct intake *intake, struct gate *gate, struct batch *bat
     if (intake->near && wait)
         wait_until_near(intake, gate);
     if (offer_once(gate, batch))
-        return;
+        return OFFERED;
     if (wait && wait_and_offer(intake, gate, batch))
-        return;
+        return OFFERED;
     gate->crowded = true;
     account_dropped(entrance->account, count);
     batch_unref(batch);
     log_limited(&limit, LOG_WARN,
                 "the ring in front of %s is full: messages from %s are dropped (and counted)",
                 entrance->sink, intake->source);
+    bool left_over = wait && atomic_load(&gate->closed) && !atomic_load(&intake->given_up);
+    return left_over ? LEFT_OVER : OFFERED;
+}
+
+/* Our own reference stays to the end: a quick sink does not free the batch while another ring is still being
+ * offered it. */
+static enum offered offer_through(struct intake *intake, struct gate *gate, struct batch *batch, bool wait)
+{
+    if (!go_in(gate))
+        return NOT_LET_IN;
+    batch_ref(batch, 1);
+    enum offered offered = offer_to(intake, gate, batch, wait);
+    go_out(gate);
+    return offered;
 }
 
 /* To each of the first `count` routes. Takes over no reference. False: all of them are closed. */
@@ -195,31 +231,32 @@ static bool offer_to_all(struct intake *intake, struct batch *batch, unsigned co
 {
     bool any = false;
     for (unsigned i = 0; i < count; i++) {
-        struct gate *gate = intake->gates[i];
-        if (!go_in(gate)) {
+        enum offered offered;
+        do { /* whose place at the gate is taken by another gets what finds the gate closed */
+            offered = offer_through(intake, intake->gates[i], batch, wait);
+            any |= offered != NOT_LET_IN;
+        } while (offered != OFFERED && wait && wait_while_held(intake));
+        if (offered != OFFERED)
             pledge_settle(batch->pledge, batch->count); /* nobody wants it there any more */
-            continue;
-        }
-        /* our own reference stays to the end: a quick sink does not free the batch while another ring is still being
-         * offered it */
-        batch_ref(batch, 1);
-        offer_to(intake, gate, batch, wait);
-        go_out(gate);
-        any = true;
     }
     return any;
 }
 
 void intake_offer(struct intake *intake, struct batch *batch)
 {
+    bool wait = intake->when_full == WHEN_FULL_BLOCK;
+    if (wait)
+        wait_while_held(intake);
     unsigned count = gate_count(intake);
     pledge_promise(batch->pledge, (uint64_t)batch->count * count);
-    offer_to_all(intake, batch, count, intake->when_full == WHEN_FULL_BLOCK);
+    offer_to_all(intake, batch, count, wait);
     batch_unref(batch);
 }
 
 bool intake_pass_on(struct intake *intake, struct batch *batch, bool wait)
 {
+    if (wait)
+        wait_while_held(intake);
     unsigned count = gate_count(intake);
     pledge_more(batch->pledge, (uint64_t)batch->count * count);
     return offer_to_all(intake, batch, count, wait);
@@ -234,7 +271,7 @@ bool intake_would_wait(const struct intake *intake, size_t len)
 {
     if (intake->when_full != WHEN_FULL_BLOCK || atomic_load(&intake->given_up))
         return false;
-    bool full = false;
+    bool full = atomic_load(&intake->held);
     for (unsigned i = 0; i < gate_count(intake) && !full; i++) {
         struct gate *gate = intake->gates[i];
         if (!go_in(gate))
@@ -299,9 +336,17 @@ struct upstream *intake_upstream(struct intake *intake)
     return intake->upstream;
 }
 
+void intake_hold(struct intake *intake, bool hold)
+{
+    atomic_store(&intake->held, hold);
+    if (!hold)
+        bell_ring(&intake->let_go);
+}
+
 void intake_give_up(struct intake *intake)
 {
     atomic_store(&intake->given_up, 1);
+    bell_ring(&intake->let_go);
     for (unsigned i = 0; i < gate_count(intake); i++) {
         if (!atomic_load(&intake->gates[i]->closed))
             bell_ring(ring_drained(intake->gates[i]->entrance.ring));

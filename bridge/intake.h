@@ -36,8 +36,12 @@ enum { INTAKE_ROUTES = 1024 };
 bool intake_add(struct intake *intake, struct entrance entrance);
 
 /* Main thread, at any time: nothing more goes into this ring once it returns; who waits for room there is woken, and
- * drops. */
+ * drops. A pledge does not suffer by it: nobody wants the messages there any more. */
 void intake_remove(struct intake *intake, const struct ring *ring);
+
+/* Main thread, at any time: one that waits for room waits for this, too: a ring that was removed is about to be replaced,
+ * and what comes meanwhile is for its successor. */
+void intake_hold(struct intake *intake, bool hold);
 
 /* Where to put the next octets: at least `want` (at most SLAB_SPARE + BATCH_LIMIT), `*have` of them,
  * right behind what was committed. Sends the open batch on where it must. NULL: out of memory. */

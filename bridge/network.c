@@ -52,6 +52,15 @@ bool network_read(const char *text, size_t len, struct network *network)
     return true;
 }
 
+unsigned network_prefix(const uint8_t *address, size_t len, unsigned ipv4, unsigned ipv6)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (len == 4)
+        return ipv4;
+    bool is_mapped = len == 16 && memcmp(address, mapped, sizeof mapped) == 0;
+    return is_mapped && ipv6 > 96 + ipv4 ? 96 + ipv4 : ipv6;
+}
+
 void network_mask(uint8_t *address, size_t len, unsigned bits)
 {
     size_t whole = bits / 8;

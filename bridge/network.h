@@ -22,4 +22,8 @@ bool network_map(const uint8_t *address, size_t len, uint8_t out[16]);
 /* Clears what stands behind the first `bits`. */
 void network_mask(uint8_t *address, size_t len, unsigned bits);
 
+/* Of how many bits a prefix of it may be, where IPv4 is cut to `ipv4` and IPv6 to `ipv6`: an IPv4 address that is
+ * written as an IPv6 one (::ffff:192.0.2.1) is still that. */
+unsigned network_prefix(const uint8_t *address, size_t len, unsigned ipv4, unsigned ipv6);
+
 #endif

@@ -1,6 +1,7 @@
 #include "route.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +29,11 @@ struct outlet {
     struct policy *policy; /* NULL: everything passes */
     struct gates gates;
     _Atomic(struct policy_change *) change; /* for the thread to take over */
+    unsigned changes;                       /* so many were made, and the last of them taken over */
+    _Atomic unsigned change_taken;
 
     struct route *routes[INTAKE_ROUTES];
     _Atomic unsigned count;
-    const struct route *served; /* whose batch is under way */
     struct bell filled;         /* rung by all rings */
 
     pthread_t thread;
@@ -96,6 +98,7 @@ bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct 
 /* A policy, and where it sends what it takes out: made by the main thread, taken over by the
  * outlet's. */
 struct policy_change {
+    unsigned number;
     struct policy *policy;
     struct gates gates;
 };
@@ -106,6 +109,7 @@ bool outlet_change_policy(struct outlet *o, struct policy *policy, struct intake
     struct policy_change *change = calloc(1, sizeof *change);
     if (!change)
         return false;
+    change->number = ++o->changes;
     change->policy = policy;
     for (unsigned i = 0; i < count; i++)
         change->gates.to[i] = gates[i];
@@ -123,12 +127,22 @@ static void pass(void *arg, struct batch *batch, struct account *account)
     delivery_batch(((struct outlet *)arg)->delivery, batch, account);
 }
 
-/* What a step took out. It waits for room there only where the source of it would wait. */
-static bool reject(void *arg, unsigned nth, struct batch *batch)
+bool outlet_waits(const struct outlet *o)
+{
+    bool waits = outlet_route_count(o) > 0;
+    for (unsigned i = 0; waits && i < outlet_route_count(o); i++)
+        waits = o->routes[i]->waits;
+    return waits;
+}
+
+/* What a step took out. It waits for room there only where the source of it would wait; what a step
+ * held comes when another route is served, or none. */
+static bool reject(void *arg, unsigned nth, struct batch *batch, struct account *account)
 {
     struct outlet *o = arg;
-    return o->gates.to[nth] &&
-           intake_pass_on(o->gates.to[nth], batch, o->served && o->served->waits);
+    const struct route *route =
+        (const struct route *)(const void *)((const char *)account - offsetof(struct route, account));
+    return o->gates.to[nth] && intake_pass_on(o->gates.to[nth], batch, route->waits || batch->pledge);
 }
 
 static void put_policy_to_work(struct outlet *o)
@@ -149,7 +163,15 @@ static void take_policy_change(struct outlet *o)
     o->policy = change->policy;
     o->gates = change->gates;
     put_policy_to_work(o);
+    atomic_store(&o->change_taken, change->number);
     free(change);
+    if (o->ended_bell)
+        bell_ring(o->ended_bell);
+}
+
+bool outlet_is_changing(const struct outlet *o)
+{
+    return !outlet_ended(o) && atomic_load(&o->change_taken) != o->changes;
 }
 
 /* One batch from each ring in turn, so that no source starves another. False: all are empty. */
@@ -162,7 +184,6 @@ static bool serve_rings(struct outlet *o)
         if (!batch)
             continue;
         any = true;
-        o->served = route;
         if (o->policy)
             policy_run(o->policy, batch, &route->account);
         else
@@ -170,7 +191,6 @@ static bool serve_rings(struct outlet *o)
         pace_note(&route->pace, batch);
         batch_unref(batch);
     }
-    o->served = NULL;
     return any;
 }
 

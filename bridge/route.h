@@ -34,6 +34,12 @@ bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, st
  * outlet's. False: out of memory, nothing changed. */
 bool outlet_change_policy(struct outlet *outlet, struct policy *policy, struct intake *const *gates, unsigned count);
 
+/* Is the policy of before still there? When it is not, `ended` is rung. */
+bool outlet_is_changing(const struct outlet *outlet);
+
+/* Do all sources wait where there is no room? */
+bool outlet_waits(const struct outlet *outlet);
+
 /* Starts the thread; when it has ended, `ended` is rung. False with the error. */
 bool outlet_start(struct outlet *outlet, struct bell *ended, struct error *error);
 

@@ -14,6 +14,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../capped.h"
 #include "../clock.h"
 #include "../json_string.h"
 #include "../scan/dns_check.h"
@@ -186,6 +187,20 @@ static uint64_t time_of(const struct dnstap_view *view)
                                                           : view->query_time_sec;
 }
 
+/* The text of all RRsets of a message is no longer than this. Names that are compressed to two octets
+ * each can make it hundreds of times as long as the message. */
+static size_t text_at_most(struct octets dns)
+{
+    enum { NAMES = 4, NAME_TEXT = 5 * DNS_NAME_WIRE_MAX, RECORD_TEXT = 200, RECORD_LEAST = 11 };
+    size_t records = 0;
+    for (size_t at = 6; at < 12; at += 2)
+        records += (size_t)dns.data[at] << 8 | dns.data[at + 1];
+    if (records > dns.len / RECORD_LEAST)
+        records = dns.len / RECORD_LEAST;
+    return MESSAGE_ROOM + (size_t)dns.len * TEXT_PER_OCTET +
+           records * (NAMES * NAME_TEXT + RECORD_TEXT);
+}
+
 enum noted { NOTED, NO_ROOM, NO_MEMORY };
 
 /* The `count` records are one RRset, seen in this message. */
@@ -209,7 +224,7 @@ static enum noted note(struct encoder *e, struct octets dns, unsigned count,
             return NO_ROOM;
         entry->first = entry->last = when;
     }
-    entry->count += 1 + view->repeats;
+    entry->count = capped_add(entry->count, capped_add(1, view->repeats));
     entry->first = when < entry->first ? when : entry->first;
     entry->last = when > entry->last ? when : entry->last;
     return NOTED;
@@ -258,9 +273,7 @@ static enum encode_result note_all(struct encoder *e, struct octets dns,
     }
     if (noted == NOTED && count > 0)
         noted = note(e, dns, count, view);
-    if (noted == NO_MEMORY)
-        return ENCODE_FAILED;
-    if (noted == NO_ROOM)
+    if (noted != NOTED)
         return ENCODE_FAILED;
     return any ? ENCODE_HELD : ENCODE_FILTERED;
 }
@@ -276,7 +289,7 @@ static enum encode_result cof_message(struct encoder *e, struct frame message, s
         dns.data[2] & FLAG_TRUNCATED >> 8)
         return ENCODE_FILTERED;
     bool empty = cof_table_is_empty(e->table);
-    if (!empty && cof_table_room(e->table) < MESSAGE_ROOM + (size_t)dns.len * TEXT_PER_OCTET)
+    if (!empty && cof_table_room(e->table) < text_at_most(dns))
         return ENCODE_FULL;
     if (empty)
         e->until_ms = clock_ms(CLOCK_MONOTONIC) + e->window_ms;

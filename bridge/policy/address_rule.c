@@ -90,7 +90,8 @@ bool address_rule_apply(struct address_rule *rule, struct octets *address)
     address->data = rule->out;
     switch (rule->mode) {
     case ADDRESS_PREFIX:
-        network_mask(rule->out, address->len, address->len == 4 ? rule->ipv4 : rule->ipv6);
+        network_mask(rule->out, address->len,
+                     network_prefix(rule->out, address->len, rule->ipv4, rule->ipv6));
         return true;
     case ADDRESS_CRYPTO_PAN:
         return crypto_pan_map(rule->pan, rule->out, address->len);

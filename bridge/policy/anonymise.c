@@ -9,6 +9,7 @@
 #include "rebuild.h"
 #include "registered.h"
 #include "step.h"
+#include "validate.h"
 
 enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128 };
 
@@ -18,7 +19,7 @@ struct step {
     struct registered *names; /* NULL: they stay whole */
     bool drop_ports, drop_identity, drop_version, drop_extra;
     struct buffer query, response, between; /* DNS messages being made */
-    struct buffer zone, event, message;
+    struct buffer zone, name, event, message;
 };
 
 #define KEEP_OR_REMOVE .type = OPTION_CHOICE, .choices = "keep|remove"
@@ -108,7 +109,8 @@ static void anonymise_free(struct step *step)
     address_rule_free(&step->server);
     registered_free(step->names);
     struct buffer *const buffers[] = {&step->query, &step->response, &step->between,
-                                      &step->zone,  &step->event,    &step->message};
+                                      &step->zone,  &step->name,     &step->event,
+                                      &step->message};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         buffer_free(buffers[i]);
     free(step);
@@ -168,6 +170,21 @@ static void forget(struct dnstap_view *view, enum dnstap_field field)
     view->has &= ~(uint32_t)field;
 }
 
+/* Does a rule name the client? Not every server says by what it matched; the name of the rule does
+ * (RPZ's rpz-client-ip), in whatever form. */
+static bool tells_client(const struct dnstap_view *view)
+{
+    static const char label[] = "rpz-client-ip";
+    const struct octets rule = view->policy_rule;
+    if (!dnstap_has(view, DNSTAP_HAS_POLICY_MATCH) || view->policy_match == MATCH_CLIENT_IP)
+        return true;
+    for (uint32_t i = 0; i + sizeof label - 1 <= rule.len; i++) {
+        if (strncasecmp((const char *)rule.data + i, label, sizeof label - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void change_addresses(struct step *step, struct dnstap_view *view)
 {
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS) &&
@@ -181,24 +198,34 @@ static void change_addresses(struct step *step, struct dnstap_view *view)
         forget(view, DNSTAP_HAS_RESPONSE_PORT);
     }
     /* a rule about the client holds its address */
-    if (step->client.mode != ADDRESS_KEEP && view->policy_match == MATCH_CLIENT_IP) {
+    if (step->client.mode != ADDRESS_KEEP && tells_client(view)) {
         forget(view, DNSTAP_HAS_POLICY_RULE);
         forget(view, DNSTAP_HAS_POLICY_VALUE);
     }
 }
 
+/* A field that is a name, and nothing but a name; perhaps cut. False: it is to be left out. */
+static bool change_name(struct step *step, struct octets *field, struct buffer *out)
+{
+    uint32_t end = 0;
+    if (!dns_name_pass(field->data, field->len, &end) || end != field->len)
+        return false;
+    if (!step->names)
+        return true;
+    buffer_clear(out);
+    if (!registered_put_name(step->names, (struct dns_name){field->data, 0, field->len}, out))
+        return false;
+    *field = (struct octets){.data = out->data, .len = (uint32_t)out->len};
+    return true;
+}
+
 static void change_names(struct step *step, struct dnstap_view *view)
 {
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE) &&
+        !change_name(step, &view->query_zone, &step->zone))
+        forget(view, DNSTAP_HAS_QUERY_ZONE);
     if (!step->names)
         return;
-    buffer_clear(&step->zone);
-    const struct dns_name zone = {view->query_zone.data, 0, view->query_zone.len};
-    if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE) && view->query_zone.len > 0 &&
-        registered_put_name(step->names, zone, &step->zone))
-        view->query_zone =
-            (struct octets){.data = step->zone.data, .len = (uint32_t)step->zone.len};
-    else
-        forget(view, DNSTAP_HAS_QUERY_ZONE);
     forget(view, DNSTAP_HAS_POLICY_RULE); /* names, too, or texts with names in them */
     forget(view, DNSTAP_HAS_POLICY_VALUE);
 }
@@ -214,14 +241,8 @@ static bool change_event(struct step *step, struct dnstap_view *view)
         event.has &= ~(1u << EVENT_PEER_ADDRESS);
     if (step->drop_ports)
         event.has &= ~(1u << EVENT_PEER_PORT);
-    buffer_clear(&step->zone);
-    if (step->names && event_has(&event, EVENT_NAME)) {
-        const struct dns_name name = {event.name.data, 0, event.name.len};
-        if (event.name.len > 0 && registered_put_name(step->names, name, &step->zone))
-            event.name = (struct octets){.data = step->zone.data, .len = (uint32_t)step->zone.len};
-        else
-            event.has &= ~(1u << EVENT_NAME);
-    }
+    if (event_has(&event, EVENT_NAME) && !change_name(step, &event.name, &step->name))
+        event.has &= ~(1u << EVENT_NAME);
     buffer_clear(&step->event);
     event_rebuild(&event, &step->event);
     view->event = (struct octets){.data = step->event.data, .len = (uint32_t)step->event.len};
@@ -230,6 +251,9 @@ static bool change_event(struct step *step, struct dnstap_view *view)
 
 static void change_origin(const struct step *step, struct dnstap_view *view)
 {
+    /* a text from a hop before this one, and nobody knows what it says, but for ours */
+    if (step->client.mode != ADDRESS_KEEP && !is_validate_reason(view->rejected))
+        forget(view, DNSTAP_HAS_REJECTED);
     if (step->drop_identity)
         forget(view, DNSTAP_HAS_IDENTITY);
     if (step->drop_version)
@@ -259,7 +283,8 @@ static enum verdict anonymise_judge(struct step *step, struct subject *subject)
         return VERDICT_MALFORMED;
     buffer_clear(&step->message);
     dnstap_rebuild(&view, &step->message);
-    if (step->message.failed || step->event.failed || step->zone.failed)
+    if (step->message.failed || step->event.failed || step->zone.failed ||
+        step->name.failed)
         return VERDICT_FAILED;
     subject_replace(subject,
                     (struct frame){.data = step->message.data, .len = (uint32_t)step->message.len});

@@ -9,6 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../capped.h"
 #include "../scan/dns_check.h"
 #include "dedupe_table.h"
 #include "rcode.h"
@@ -153,18 +154,16 @@ static bool put_answers(struct step *step, struct octets dns)
     struct dns_walk walk;
     struct dns_record record;
     uint64_t sum = 0, one = 0;
-    if (dns.len == 0)
-        return true;
-    if (!dns_walk_begin(&walk, dns))
+    if (dns.len > 0 && !dns_walk_begin(&walk, dns))
         return false;
-    while (walk.header.count[DNS_ANSWER] > 0 && dns_walk_record(&walk, &record) &&
+    while (dns.len > 0 && walk.header.count[DNS_ANSWER] > 0 && dns_walk_record(&walk, &record) &&
            record.section == DNS_ANSWER) {
         if (!hash_record(step, dns, &record, &one))
             return false;
         sum += one;
     }
     buffer_put(&step->key, &sum, sizeof sum);
-    return !walk.bad;
+    return dns.len == 0 || !walk.bad;
 }
 
 static void put_part(struct step *step, struct octets octets)
@@ -194,10 +193,11 @@ static bool make_key(struct step *step, struct subject *s, struct dedupe_key *ke
         put_part(step, (struct octets){q->name, q->name_len});
     if (parts >> PART_QTYPE & 1)
         put_number(step, (int32_t)((uint32_t)q->type << 16 | q->class));
-    if (parts >> PART_RCODE & 1 && dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE)) {
-        if (!rcode_read(view->response_message, &rcode))
+    if (parts >> PART_RCODE & 1) { /* a query has none, and something in its place: no part is taken for another */
+        const bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE);
+        if (response && !rcode_read(view->response_message, &rcode))
             return false;
-        put_number(step, (int32_t)rcode);
+        put_number(step, response ? (int32_t)rcode : -1);
     }
     if (parts >> PART_ANSWERS & 1 && !put_answers(step, view->response_message))
         return false;
@@ -225,7 +225,7 @@ static enum verdict dedupe_judge(struct step *step, struct subject *s)
         return VERDICT_PASS;
     struct dedupe_entry *entry = dedupe_table_find(step->table, key);
     if (entry && entry->until_ms > step->now_ms) {
-        entry->repeats += 1 + view->repeats;
+        entry->repeats = capped_add(entry->repeats, capped_add(1, view->repeats));
         return VERDICT_TAKE_OUT;
     }
     if (entry) /* its window is over, and it is about to go */

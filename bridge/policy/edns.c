@@ -73,12 +73,13 @@ static bool put_subnet(const struct edns_rule *rule, struct octets value, struct
     if (value.len < 4 || value.len > 20)
         return false;
     unsigned family = load_be16(value.data), width = family == 1 ? 32 : 128;
-    unsigned bits = value.data[2], most = family == 1 ? rule->ipv4 : rule->ipv6;
+    unsigned bits = value.data[2];
     if (family < 1 || family > 2 || bits > width)
         return false;
+    memcpy(address, value.data + 4, value.len - 4);
+    unsigned most = network_prefix(address, width / 8, rule->ipv4, rule->ipv6);
     bits = bits > most ? most : bits;
     uint32_t octets = (bits + 7) / 8;
-    memcpy(address, value.data + 4, value.len - 4);
     network_mask(address, sizeof address, bits);
     put_head(out, OPTION_SUBNET, 4 + octets);
     const uint8_t head[4] = {value.data[0], value.data[1], (uint8_t)bits,

@@ -9,7 +9,7 @@
 /* One way out: batches built of what goes there. A batch has one account and one pledge. */
 struct way {
     struct batch_builder *builder;
-    struct ticket ticket; /* of the open batch; borrowed */
+    struct ticket ticket; /* of the open batch, where there is one: its messages may be the last who hold the pledge */
 };
 
 struct stage {
@@ -110,7 +110,7 @@ static void hand_on(struct policy *p, unsigned way, struct batch *batch,
     if (way == 0) {
         p->exits.pass(p->exits.arg, batch, ticket->account);
     } else {
-        bool taken = p->exits.reject(p->exits.arg, way - 1, batch);
+        bool taken = p->exits.reject(p->exits.arg, way - 1, batch, ticket->account);
         ticket_settle(ticket, taken ? OUTCOME_REJECTED : OUTCOME_FAILED, batch->count);
     }
     batch_unref(batch);
@@ -119,8 +119,10 @@ static void hand_on(struct policy *p, unsigned way, struct batch *batch,
 static void seal(struct policy *p, unsigned way)
 {
     struct batch *batch = batch_builder_seal(p->ways[way].builder);
-    if (batch)
-        hand_on(p, way, batch, &p->ways[way].ticket);
+    if (!batch)
+        return;
+    hand_on(p, way, batch, &p->ways[way].ticket);
+    ticket_drop(&p->ways[way].ticket);
 }
 
 static void lose(const struct ticket *ticket, uint32_t count)
@@ -160,7 +162,6 @@ static void put(struct policy *p, unsigned way, const struct subject *s)
     if (out->ticket.account != s->ticket.account || out->ticket.pledge != s->ticket.pledge ||
         batch_builder_pending(out->builder) + len > BATCH_LIMIT)
         seal(p, way);
-    out->ticket = s->ticket;
     if (len > BATCH_LIMIT) {
         put_alone(p, way, s);
         return;
@@ -170,6 +171,8 @@ static void put(struct policy *p, unsigned way, const struct subject *s)
         lose(&s->ticket, 1);
         return;
     }
+    if (batch_builder_pending(out->builder) == 0)
+        out->ticket = ticket_copy(&s->ticket);
     store_be32(to, s->frame.len);
     memcpy(to + FRAME_HEADER, s->frame.data, s->frame.len);
     batch_builder_commit(out->builder, len, 1);

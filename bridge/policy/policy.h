@@ -16,9 +16,8 @@ struct policy;
  * batch is borrowed. */
 struct policy_exits {
     void (*pass)(void *arg, struct batch *batch, struct account *account);
-    bool (*reject)(
-        void *arg, unsigned nth,
-        struct batch *batch); /* to the plan's nth plan_rejects; false: nobody is there */
+    /* to the plan's nth plan_rejects; it is on this account here. False: nobody is there. */
+    bool (*reject)(void *arg, unsigned nth, struct batch *batch, struct account *account);
     void *arg;
 };
 

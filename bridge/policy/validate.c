@@ -7,11 +7,63 @@
 
 #include "../log.h"
 #include "../scan/dns_check.h"
+#include "../scan/dns_cut.h"
 #include "../scan/dns_reason.h"
 #include "../scan/dns_type.h"
 #include "step.h"
+#include "validate.h"
 
 enum { FLAG_RESPONSE = 0x8000, CLASS_ANY = 255, CLASS_NONE = 254 };
+enum { TYPE_SIG = 24, TYPE_TKEY = 249, TYPE_TSIG = 250, OPCODE_UPDATE = 5 };
+
+/* Why a message is taken out. */
+enum reason {
+    STRAY_OPT,
+    BROKEN_RDATA,
+    LONG_TTL,
+    OTHER_CLASS,
+    OUTSIDE,
+    NO_HEADER,
+    NO_RESPONSE,
+    FEW_QUESTIONS,
+    BROKEN,
+    FEW_RECORDS,
+    OCTETS_BEHIND,
+    NO_ZONE,
+    OTHER_QUESTION,
+    BROKEN_QUERY,
+    TWO_OPTS,
+    BROKEN_OPT,
+    REASONS,
+};
+
+static const char *const reasons[REASONS] = {
+    [STRAY_OPT] = "an OPT record outside of the additional section",
+    [BROKEN_RDATA] = "a record whose RDATA is broken",
+    [LONG_TTL] = "a TTL that is too long",
+    [OTHER_CLASS] = "a record of another class than was asked for",
+    [OUTSIDE] = "a record outside of the bailiwick",
+    [NO_HEADER] = "no DNS header",
+    [NO_RESPONSE] = "a response that is none",
+    [FEW_QUESTIONS] = "fewer questions than the header says",
+    [BROKEN] = "a message that is broken",
+    [FEW_RECORDS] = "fewer records than the header says",
+    [OCTETS_BEHIND] = "octets behind the last record",
+    [NO_ZONE] = "a query_zone that is no name",
+    [OTHER_QUESTION] = "another question than the query's",
+    [BROKEN_QUERY] = "a query that is broken",
+    [TWO_OPTS] = "more than one OPT record",
+    [BROKEN_OPT] = "an OPT record that is broken",
+};
+
+bool is_validate_reason(struct octets text)
+{
+    for (int i = 0; i < REASONS; i++) {
+        if (strlen(reasons[i]) == text.len && memcmp(reasons[i], text.data, text.len) == 0)
+            return true;
+    }
+    return false;
+}
 
 struct step {
     uint32_t ttl_max;
@@ -93,25 +145,44 @@ static bool is_inside(struct dns_name owner, const struct question *zone)
     return at_a_label && memcmp(q.name + at, zone->name, zone->name_len) == 0;
 }
 
+/* The pseudo-record of EDNS: its owner is the root, and it is made of whole options. */
+static const char *judge_opt(struct octets dns, const struct dns_record *record)
+{
+    struct reader r = dns_rdata_reader(dns, record);
+    struct octets value;
+    uint16_t code;
+    if (record->section != DNS_ADDITIONAL)
+        return reasons[STRAY_OPT];
+    while (dns_coded_next(&r, &code, &value))
+        ;
+    return r.bad || record->owner.message[record->owner.at] != 0 ? reasons[BROKEN_OPT] : NULL;
+}
+
+/* ANY and NONE are classes of what is no data: of updates, and of signatures over the message. */
+static bool is_of_class(const struct dns_record *record, uint16_t class, bool update)
+{
+    bool no_data = update || record->type == TYPE_TSIG || record->type == TYPE_TKEY ||
+                   record->type == TYPE_SIG;
+    return !class || record->class == class || class == CLASS_ANY ||
+           (no_data && (record->class == CLASS_ANY || record->class == CLASS_NONE));
+}
+
 /* What is wrong with one record; NULL: nothing. */
 static const char *judge_record(const struct step *step, struct octets dns,
                                 const struct dns_record *record, const struct question *zone,
-                                uint16_t class)
+                                uint16_t class, bool update)
 {
     if (record->type == DNS_TYPE_OPT)
-        return record->section == DNS_ADDITIONAL
-                   ? NULL
-                   : "an OPT record outside of the additional section";
+        return judge_opt(dns, record);
     if (!dns_rdata_ok(dns, record) || !is_whole(record))
-        return "a record whose RDATA is broken";
+        return reasons[BROKEN_RDATA];
     if (record->ttl > step->ttl_max)
-        return "a TTL that is too long";
-    if (class && record->class != class && class != CLASS_ANY && record->class != CLASS_ANY &&
-        record->class != CLASS_NONE)
-        return "a record of another class than was asked for";
+        return reasons[LONG_TTL];
+    if (!is_of_class(record, class, update))
+        return reasons[OTHER_CLASS];
     if (zone && (!step->bailiwick_answers || record->section == DNS_ANSWER) &&
         !is_inside(record->owner, zone))
-        return "a record outside of the bailiwick";
+        return reasons[OUTSIDE];
     return NULL;
 }
 
@@ -120,22 +191,26 @@ static const char *judge_records(const struct step *step, struct octets dns,
 {
     struct dns_walk walk;
     struct dns_record record;
+    unsigned opts = 0;
     if (!dns_walk_begin(&walk, dns))
-        return "no DNS header";
+        return reasons[NO_HEADER];
     if (!(walk.header.flags & FLAG_RESPONSE))
-        return "a response that is none";
+        return reasons[NO_RESPONSE];
     if (walk.header.count[DNS_QUESTION] > 0 && dns.len == walk.at)
-        return "fewer questions than the header says";
+        return reasons[FEW_QUESTIONS];
+    const bool update = (walk.header.flags >> 11 & 15) == OPCODE_UPDATE;
     while (dns_walk_record(&walk, &record)) {
-        const char *reason = judge_record(step, dns, &record, zone, class);
+        const char *reason = judge_record(step, dns, &record, zone, class, update);
         if (reason)
             return reason;
+        if (record.type == DNS_TYPE_OPT && opts++ > 0)
+            return reasons[TWO_OPTS];
     }
     if (walk.bad)
-        return "a message that is broken";
+        return reasons[BROKEN];
     if (walk.left > 0 || walk.section != DNS_ADDITIONAL)
-        return "fewer records than the header says";
-    return walk.at < dns.len ? "octets behind the last record" : NULL;
+        return reasons[FEW_RECORDS];
+    return walk.at < dns.len ? reasons[OCTETS_BEHIND] : NULL;
 }
 
 static bool same_question(struct octets a, struct octets b)
@@ -159,10 +234,10 @@ static const char *judge_response(const struct step *step, struct subject *s,
     bool has_zone = step->bailiwick && view->query_zone.len > 0;
     const struct dns_name name = {view->query_zone.data, 0, view->query_zone.len};
     if (has_zone && !question_read_name(name, &zone))
-        return "a query_zone that is no name";
+        return reasons[NO_ZONE];
     if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE) &&
         !same_question(view->query_message, view->response_message))
-        return "another question than the query's";
+        return reasons[OTHER_QUESTION];
     const struct question *q = subject_question(s);
     return judge_records(step, view->response_message, has_zone ? &zone : NULL, q ? q->class : 0);
 }
@@ -177,7 +252,7 @@ static enum verdict validate_judge(struct step *step, struct subject *s)
     if (dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE))
         s->reason = judge_response(step, s, view);
     else if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE) && !dns_message_ok(view->query_message))
-        s->reason = "a query that is broken";
+        s->reason = reasons[BROKEN_QUERY];
     if (!s->reason)
         return VERDICT_PASS;
     log_limited(&limit, LOG_WARN, "validate took out %s", s->reason);

@@ -48,8 +48,9 @@ static void pass(void *arg, struct batch *batch, struct account *account)
     account_settle(account, OUTCOME_DELIVERED, batch->count);
 }
 
-static bool reject(void *arg, unsigned nth, struct batch *batch)
+static bool reject(void *arg, unsigned nth, struct batch *batch, struct account *account)
 {
+    (void)account;
     (void)arg;
     must(nth == 0);
     check(batch);

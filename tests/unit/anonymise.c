@@ -325,6 +325,8 @@ static void addresses(void **state)
         {"client: prefix, ipv4: 20", "192.0.66.77", "192.0.64.0"},
         {"client: prefix, ipv4: 32", "192.0.66.77", "192.0.66.77"},
         {"client: prefix", "2001:db8:1:2:3::4", "2001:db8:1::"},
+        {"client: prefix, ipv6: 112", "::ffff:192.0.2.77", "::ffff:192.0.0.0"},
+        {"client: prefix, ipv6: 127", "::ffff:192.0.2.77", "::ffff:192.0.2.0"},
         {"client: prefix, ipv6: 56", "2001:db8:1:2345::4", "2001:db8:1:2300::"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -342,6 +344,92 @@ static void crypto_pan_with_a_key_in_hexadecimal(void **state)
         "client: crypto-pan, key: 1522178d33a4cf80130a5b1649907d10d8988f837979652762574c2d2a842202",
         "128.11.68.132", text);
     assert_string_equal(text, "135.242.180.132");
+}
+
+static void keep(struct dnstap_view *view, unsigned fields, const char *text)
+{
+    const struct octets octets = {(const uint8_t *)text, (uint32_t)strlen(text)};
+    view->has |= fields | DNSTAP_HAS_POLICY;
+    if (fields & DNSTAP_HAS_POLICY_RULE)
+        view->policy_rule = octets;
+    if (fields & DNSTAP_HAS_POLICY_VALUE)
+        view->policy_value = octets;
+    if (fields & DNSTAP_HAS_QUERY_ZONE)
+        view->query_zone = octets;
+    if (fields & DNSTAP_HAS_REJECTED)
+        view->rejected = octets;
+}
+
+/* Whoever wants to get an address through writes it where it need not be looked for. */
+static void fields_that_can_say_anything(void **state)
+{
+    (void)state;
+    enum { RULE = DNSTAP_HAS_POLICY_RULE, MATCH = DNSTAP_HAS_POLICY_MATCH };
+    static const struct {
+        unsigned field;
+        int match;
+        const char *text;
+        bool stays;
+    } cases[] = {
+        {RULE | MATCH, 1, "bad.example.rpz", true},
+        {RULE | MATCH, 2, "bad.example.rpz", false},
+        {RULE | MATCH, 1, "32.77.2.0.192.RPZ-client-ip.rpz", false},
+        {RULE, 0, "32.77.2.0.192.rpz", false},
+        {DNSTAP_HAS_POLICY_VALUE, 0, "192.0.2.77", false},
+        {DNSTAP_HAS_QUERY_ZONE, 0, "192.0.2.77", false},
+        {DNSTAP_HAS_REJECTED, 0, "192.0.2.77", false},
+        {DNSTAP_HAS_REJECTED, 0, "a TTL that is too long", true},
+        {DNSTAP_HAS_REJECTED, 0, "a TTL that is too long, for 192.0.2.77", false},
+    };
+    struct plan plan = {0};
+    struct step *step = step_of(&plan, "client: prefix");
+    struct message message =
+        message_new(&(struct recipe){.type = 6, .qname = "example", .qtype = 1});
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer rich = {0};
+        struct dnstap_view view;
+        struct subject s;
+        assert_true(dnstap_scan((struct frame){message.data, message.len}, &view));
+        view.policy_match = cases[i].match;
+        keep(&view, cases[i].field, cases[i].text);
+        dnstap_rebuild(&view, &rich);
+        subject_init(&s, (struct frame){rich.data, (uint32_t)rich.len}, (struct ticket){0});
+        assert_int_equal(anonymise_step.judge(step, &s), VERDICT_PASS);
+        const struct octets out = {s.frame.data, s.frame.len};
+        const struct octets text = {(const uint8_t *)cases[i].text, (uint32_t)strlen(cases[i].text)};
+        if (holds(out, text) != cases[i].stays)
+            fail_msg("case %zu: %s", i, cases[i].text);
+        buffer_free(&rich);
+    }
+    step_free(&plan, step);
+    message_free(&message);
+}
+
+/* A message and an event in one: the name of one does not become the other's. */
+static void a_message_with_an_event_in_it(void **state)
+{
+    (void)state;
+    static const uint8_t event[] = "\x08\1\x2a\x0b\3big\5event\0";
+    struct plan plan = {0};
+    struct step *step = step_of(&plan, "qname: registered");
+    struct message message = message_new(
+        &(struct recipe){.type = 6, .qname = "example", .qtype = 1, .zone = "a.example.org"});
+    struct buffer both = {0};
+    struct dnstap_view view;
+    struct subject s;
+    assert_true(dnstap_scan((struct frame){message.data, message.len}, &view));
+    view.has |= DNSTAP_HAS_EVENT;
+    view.event = (struct octets){event, sizeof event - 1};
+    dnstap_rebuild(&view, &both);
+    subject_init(&s, (struct frame){both.data, (uint32_t)both.len}, (struct ticket){0});
+    assert_int_equal(anonymise_step.judge(step, &s), VERDICT_PASS);
+    const struct dnstap_view *after = subject_view(&s);
+    assert_non_null(after);
+    assert_int_equal(after->query_zone.len, 13);
+    assert_memory_equal(after->query_zone.data, "\7example\3org", 13);
+    buffer_free(&both);
+    step_free(&plan, step);
+    message_free(&message);
 }
 
 /* A name in the question and in records, compressed and not, in RDATA too; a signature's owner; a
@@ -462,6 +550,8 @@ int main(void)
         cmocka_unit_test(each_thing_by_itself),
         cmocka_unit_test(addresses),
         cmocka_unit_test(crypto_pan_with_a_key_in_hexadecimal),
+        cmocka_unit_test(fields_that_can_say_anything),
+        cmocka_unit_test(a_message_with_an_event_in_it),
         cmocka_unit_test(names_are_cut),
         cmocka_unit_test(damaged_messages),
         cmocka_unit_test(mistakes),

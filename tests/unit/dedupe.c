@@ -299,6 +299,28 @@ static void keys(void **state)
     }
 }
 
+/* Any number can stand in a message: the sum stays at the most that can be said. */
+static void sums_that_are_too_large(void **state)
+{
+    (void)state;
+    struct step *step = step_new(NULL, 0);
+    struct message message =
+        message_new(&(struct recipe){.type = 5, .qname = "a.example", .qtype = 1});
+    uint8_t with[200];
+    struct subject s;
+    memcpy(with, message.data, message.len);
+    memcpy(with + message.len, "\xc8\x3e\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12);
+    dedupe_step.tick(step, 1);
+    for (int i = 0; i < 2; i++) {
+        subject_init(&s, (struct frame){with, message.len + 12}, (struct ticket){0});
+        assert_int_equal(dedupe_step.judge(step, &s), i ? VERDICT_TAKE_OUT : VERDICT_HELD);
+    }
+    assert_true(dedupe_step.release(step, INT64_MAX, &s));
+    assert_true(subject_view(&s)->repeats == UINT64_MAX);
+    message_free(&message);
+    step_end(step);
+}
+
 /* A message that stands for others already adds them; what cannot be compared goes on by itself. */
 static void sums_and_strangers(void **state)
 {
@@ -336,6 +358,7 @@ int main(void)
         cmocka_unit_test(answers),
         cmocka_unit_test(keys),
         cmocka_unit_test(sums_and_strangers),
+        cmocka_unit_test(sums_that_are_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

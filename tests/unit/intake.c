@@ -8,6 +8,7 @@
 
 #include "frame.h"
 #include "harness.h"
+#include "pledge.h"
 
 enum { MESSAGE = 60, FRAME = FRAME_HEADER + MESSAGE };
 
@@ -255,6 +256,89 @@ static void giving_up_ends_the_wait(void **state)
     intake_free(giver.intake);
 }
 
+static _Atomic unsigned pledges_kept;
+
+static void note_kept(struct pledge *pledge)
+{
+    atomic_fetch_add(&pledges_kept, pledge_kept(pledge));
+    free(pledge);
+}
+
+static struct pledge *new_pledge(void *arg)
+{
+    (void)arg;
+    struct pledge *pledge = malloc(sizeof *pledge);
+    assert_non_null(pledge);
+    pledge_init(pledge, note_kept);
+    return pledge;
+}
+
+/* Who delivers settles the pledge, too. */
+static uint32_t deliver_all(struct route *route, uint32_t next)
+{
+    struct batch *batch;
+    while ((batch = ring_take(route->ring))) {
+        assert_int_equal(load_be32(batch->data + FRAME_HEADER), next++);
+        account_settle(&route->account, OUTCOME_DELIVERED, batch->count);
+        pledge_settle(batch->pledge, batch->count);
+        batch_unref(batch);
+    }
+    return next;
+}
+
+/* A source that waits at a ring that is taken away: nobody wants the rest there, so that no pledge is left open. */
+static void a_ring_that_goes_leaves_no_pledge_open(void **state)
+{
+    (void)state;
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct route *route = route_new(giver.intake, 4096);
+    pthread_t thread;
+    intake_on_seal(giver.intake, new_pledge, NULL);
+    atomic_store(&pledges_kept, 0);
+    assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
+    while (ring_has_room(route->ring, batch_footprint(FRAME)))
+        sched_yield();
+    intake_remove(giver.intake, route->ring);
+    pthread_join(thread, NULL);
+    deliver_all(route, 0);
+    assert_int_equal(atomic_load(&pledges_kept), 1000);
+    struct tally tally = account_read(&route->account);
+    assert_int_equal(tally.received, tally.delivered + tally.dropped);
+    route_free(route);
+    intake_free(giver.intake);
+}
+
+/* While its ring is being replaced a source that waits for room waits for that, and its messages are there in order. */
+static void who_is_held_goes_on_with_the_successor(void **state)
+{
+    (void)state;
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct route *old = route_new(giver.intake, 4096);
+    pthread_t thread;
+    intake_on_seal(giver.intake, new_pledge, NULL);
+    atomic_store(&pledges_kept, 0);
+    assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
+    while (ring_has_room(old->ring, batch_footprint(FRAME)))
+        sched_yield();
+    intake_hold(giver.intake, true);
+    assert_true(intake_would_wait(giver.intake, 1));
+    intake_remove(giver.intake, old->ring);
+    uint32_t next = deliver_all(old, 0);
+    assert_int_equal(next, atomic_load(&giver.sent));
+    usleep(20000);
+    assert_int_equal(next, atomic_load(&giver.sent)); /* it waits */
+    struct route *new = route_new(giver.intake, 4096);
+    intake_hold(giver.intake, false);
+    while (next < 1000)
+        next = deliver_all(new, next);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&pledges_kept), 1000);
+    assert_int_equal(account_read(&new->account).dropped, 0);
+    route_free(old);
+    route_free(new);
+    intake_free(giver.intake);
+}
+
 static void *send_near(void *arg)
 {
     struct giver *giver = arg;
@@ -369,6 +453,8 @@ int main(void)
         cmocka_unit_test(a_batch_of_the_source_goes_the_same_way),
         cmocka_unit_test(a_source_that_waits_loses_nothing),
         cmocka_unit_test(giving_up_ends_the_wait),
+        cmocka_unit_test(a_ring_that_goes_leaves_no_pledge_open),
+        cmocka_unit_test(who_is_held_goes_on_with_the_successor),
         cmocka_unit_test(who_stays_near_leaves_a_large_ring_nearly_empty),
         cmocka_unit_test(a_slow_sink_keeps_no_more_memory_than_its_ring),
     };

@@ -47,9 +47,10 @@ static void pass(void *arg, struct batch *batch, struct account *account)
     account_settle(account, OUTCOME_DELIVERED, batch->count);
 }
 
-static bool reject(void *arg, unsigned nth, struct batch *batch)
+static bool reject(void *arg, unsigned nth, struct batch *batch, struct account *account)
 {
     struct rig *rig = arg;
+    assert_ptr_equal(account, &rig->account);
     if (rig->nobody)
         return false;
     put_in(&rig->rejected[nth], batch);
@@ -384,6 +385,33 @@ static void pledges_follow_messages(void **state)
     rig_free(rig);
 }
 
+/* What a step holds has a share of the pledge, up to where the batch that it goes on in has one. */
+static void pledges_outlive_what_is_held(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new("- dedupe: { window: 1h }");
+    struct message message = message_new(&(struct recipe){.type = 5, .qname = "example", .qtype = 1});
+    struct batch *batch = messages_batch(&message, 1);
+    struct pledge *pledge = malloc(sizeof *pledge);
+    pledge_init(pledge, note_release);
+    batch->pledge = pledge;
+    pledge_promise(pledge, 1);
+    account_received(&rig->account, 1);
+    released = kept = 0;
+    policy_run(rig->policy, batch, &rig->account);
+    batch_unref(batch);
+    policy_tick(rig->policy, true);
+    assert_int_equal(released, 0);
+    assert_ptr_equal(rig->passed.batches[0]->pledge, pledge);
+    pledge_settle(pledge, 1);
+    empty(&rig->passed);
+    assert_int_equal(released, 1);
+    assert_int_equal(kept, 1);
+    free(pledge);
+    message_free(&message);
+    rig_free(rig);
+}
+
 static void mistakes(void **state)
 {
     (void)state;
@@ -455,6 +483,7 @@ int main(void)
         cmocka_unit_test(samples),
         cmocka_unit_test(limits),
         cmocka_unit_test(pledges_follow_messages),
+        cmocka_unit_test(pledges_outlive_what_is_held),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(hashes),
     };

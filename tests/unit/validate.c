@@ -70,6 +70,10 @@ static const struct answer answers[] = {
     {"broken", DNS(HEAD("\x81\x80", "\1", "\0", "\0") QUESTION "\xc0\x40\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"), NULL, NULL, NULL},
     {"broken", DNS(HEAD("\x81\x80", "\1", "\0", "\0") QUESTION "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\x40\xc0\0\2\1"), NULL, NULL, NULL},
     {"outside of the additional", DNS(HEAD("\x81\x80", "\1", "\0", "\0") QUESTION EDNS), NULL, NULL, NULL},
+    {"more than one OPT", DNS(HEAD("\x81\x80", "\0", "\0", "\2") QUESTION EDNS EDNS), NULL, NULL, NULL},
+    {"OPT record that is broken", DNS(HEAD("\x81\x80", "\0", "\0", "\1") QUESTION "\0\0\x29\4\xd0\0\0\0\0\0\5\0\x0a\0\2x"), NULL, NULL, NULL},
+    {"OPT record that is broken", DNS(HEAD("\x81\x80", "\0", "\0", "\1") QUESTION "\xc0\x0c\0\x29\4\xd0\0\0\0\0\0\0"), NULL, NULL, NULL},
+    {"another class", DNS(HEAD("\x81\x80", "\1", "\0", "\0") QUESTION "\xc0\x0c\0\1\0\xff\0\0\0\x3c\0\4\xc0\0\2\1"), NULL, NULL, NULL},
     {"fewer questions", DNS("\x12\x34\x81\x80\0\1\0\0\0\0\0\0"), NULL, NULL, NULL},
 };
 
