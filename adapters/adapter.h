@@ -57,6 +57,7 @@ struct sink_host {
     /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */
     void (*path)(void *arg, struct envelope *envelope);
     void *arg;
+    const char *policy; /* SHA-256 in hex of the policy that its messages passed; NULL: there is none */
 };
 
 struct sink_ops {

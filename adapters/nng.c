@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "nng_tls.h"
+#include "receipt/options.h"
 
 enum { RECONNECT_FIRST_MS = 100, RECONNECT_LAST_MS = 1000 };
 
@@ -26,6 +27,7 @@ static const struct option_spec source_options[] = {
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
     NNG_TLS_OPTIONS,
+    RECEIPT_OPTIONS,
     {0},
 };
 
@@ -41,6 +43,7 @@ static const struct option_spec sink_options[] = {
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
     NNG_TLS_OPTIONS,
+    RECEIPT_OPTIONS,
     {0},
 };
 

@@ -137,6 +137,7 @@ static void help_overview(FILE *out)
           "  see what a server sends:    dnstap-bridge --from unix:/run/dnstap.sock --to -#format=text\n"
           "  a collector beside it:      dnstap-bridge --from unix:/run/dnstap.sock --to nng+tcp:HOST:5555\n"
           "  a bridge at the other end:  dnstap-bridge --from nng+tcp:0.0.0.0:5555 --to dns.fstrm\n"
+          "Keys, and what two ends signed of a link:  dnstap-bridge receipts --help\n"
           "Exit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n",
           out);
 }

@@ -12,6 +12,7 @@
 #include "hop.h"
 #include "live.h"
 #include "log.h"
+#include "receipt/command.h"
 #include "service.h"
 #include "status.h"
 
@@ -224,6 +225,8 @@ int main(int argc, char **argv)
     struct config config;
     struct error error = {{0}};
     int status = EXIT_WHOLE;
+    if (argc > 1 && strcmp(argv[1], "receipts") == 0)
+        return receipt_command(argc - 1, argv + 1);
     /* before any thread, so that all inherit it: libraries start theirs when a configuration is judged */
     sigset_t set = our_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);

@@ -1,0 +1,281 @@
+#include "receipt/file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "json.h"
+#include "log.h"
+#include "receipt/tail.h"
+
+struct waiting {
+    struct waiting *next;
+    struct buffer fields;
+};
+
+struct receipt_file {
+    char *path;
+    const char *url;
+    bool sender;
+    struct receipt_key *key;
+
+    pthread_mutex_t lock; /* over what follows, up to the thread's own */
+    pthread_cond_t filled;
+    struct waiting *first;
+    struct waiting **behind; /* where the next one goes */
+    size_t queued;           /* octets */
+    uint64_t unwritten;
+    bool closing;
+
+    pthread_t thread;
+    struct receipt_tail tail;
+    struct buffer line; /* being written */
+    const char *after;  /* what the open line has to say of the end before it */
+    bool opened;
+};
+
+void receipt_fields_begin(struct buffer *fields, const char *type, bool sender)
+{
+    buffer_clear(fields);
+    json_text(fields, "as", sender ? "sender" : "receiver");
+    json_text(fields, "type", type);
+}
+
+static void put_time(struct buffer *fields)
+{
+    char text[40];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_text(fields, "time", text);
+}
+
+/* What could not be written before, and is not said yet. */
+static uint64_t owed(struct receipt_file *file)
+{
+    pthread_mutex_lock(&file->lock);
+    uint64_t unwritten = file->unwritten;
+    pthread_mutex_unlock(&file->lock);
+    return unwritten;
+}
+
+static void settle_owed(struct receipt_file *file, uint64_t said, bool failed)
+{
+    pthread_mutex_lock(&file->lock);
+    file->unwritten = file->unwritten - said + failed;
+    pthread_mutex_unlock(&file->lock);
+}
+
+/* Whole or not at all. `counts`: a line that fails is one that the next has to tell of. */
+static bool write_line(struct receipt_file *file, struct buffer *fields, bool counts)
+{
+    static struct log_limit limit;
+    uint64_t unwritten = owed(file);
+    if (unwritten > 0)
+        json_number(fields, "unwritten", unwritten);
+    buffer_clear(&file->line);
+    receipt_line_write(&file->tail.chain, file->key, fields, &file->line);
+    errno = ENOMEM;
+    bool ok = !file->line.failed && receipt_tail_append(&file->tail, &file->line);
+    if (!ok)
+        log_limited(&limit, LOG_ERROR,
+                    "%s: a receipt cannot be written to %s: %s; the messages go on, and the next line says how many "
+                    "lines are not there",
+                    file->url, file->path, strerror(errno));
+    settle_owed(file, ok ? unwritten : 0, !ok && counts);
+    return ok;
+}
+
+/* Before every other line of this start. */
+static bool write_open(struct receipt_file *file)
+{
+    if (file->opened)
+        return true;
+    struct buffer fields = {0};
+    receipt_fields_begin(&fields, "open", file->sender);
+    put_time(&fields);
+    json_text(&fields, "endpoint", file->url);
+    json_text(&fields, "public_key", receipt_key_public(file->key));
+    json_text(&fields, "after", file->after);
+    json_number(&fields, "block", BLOCK_MESSAGES);
+    if (file->tail.torn > 0)
+        json_number(&fields, "torn", file->tail.torn);
+    file->opened = write_line(file, &fields, false);
+    buffer_free(&fields);
+    return file->opened;
+}
+
+static void write_waiting(struct receipt_file *file, struct waiting *waiting)
+{
+    if (write_open(file))
+        write_line(file, &waiting->fields, true);
+    else
+        settle_owed(file, 0, true);
+    buffer_free(&waiting->fields);
+    free(waiting);
+}
+
+static struct waiting *take_first(struct receipt_file *file)
+{
+    struct waiting *waiting = file->first;
+    file->first = waiting->next;
+    file->queued -= waiting->fields.len;
+    if (!file->first)
+        file->behind = &file->first;
+    return waiting;
+}
+
+static void *run(void *arg)
+{
+    struct receipt_file *file = arg;
+    write_open(file);
+    pthread_mutex_lock(&file->lock);
+    for (;;) {
+        while (!file->first && !file->closing)
+            pthread_cond_wait(&file->filled, &file->lock);
+        if (!file->first)
+            break;
+        struct waiting *waiting = take_first(file);
+        pthread_mutex_unlock(&file->lock);
+        write_waiting(file, waiting);
+        pthread_mutex_lock(&file->lock);
+    }
+    pthread_mutex_unlock(&file->lock);
+    struct buffer fields = {0};
+    receipt_fields_begin(&fields, "close", file->sender);
+    put_time(&fields);
+    if (write_open(file))
+        write_line(file, &fields, true);
+    buffer_free(&fields);
+    return NULL;
+}
+
+static void file_free(struct receipt_file *file)
+{
+    receipt_tail_close(&file->tail);
+    receipt_key_free(file->key);
+    buffer_free(&file->line);
+    free(file->path);
+    free(file);
+}
+
+/* Does the end of the file go with us? */
+static bool check_end(struct receipt_file *file, struct error *error)
+{
+    const struct receipt_tail *tail = &file->tail;
+    file->after = tail->fresh ? "nothing" : tail->clean ? "close" : "crash";
+    if (tail->fresh)
+        return true;
+    if (tail->sender != file->sender)
+        return error_set(error, "receipts=%s: it is a %s's, and this is a %s", file->path,
+                         tail->sender ? "sender" : "receiver", file->sender ? "sender" : "receiver");
+    if (strcmp(tail->key, receipt_key_id(file->key)) != 0)
+        return error_set(error,
+                         "receipts=%s: its next line has to be signed by the key %.16s..., receipts-key is %.16s...: "
+                         "name the new one by 'dnstap-bridge receipts --rotate', or begin another file",
+                         file->path, tail->key, receipt_key_id(file->key));
+    return true;
+}
+
+struct receipt_file *receipt_file_open(const char *path, struct receipt_key *key, bool sender,
+                                       const char *url, struct error *error)
+{
+    struct receipt_file *file = calloc(1, sizeof *file);
+    if (!file) {
+        receipt_key_free(key);
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    *file = (struct receipt_file){.path = strdup(path), .url = url, .sender = sender, .key = key, .tail = {.fd = -1}};
+    file->behind = &file->first;
+    bool ok = file->path || error_set(error, "out of memory");
+    ok = ok && receipt_tail_open(&file->tail, path, true, error) && check_end(file, error);
+    if (!ok) {
+        file_free(file);
+        return NULL;
+    }
+    pthread_mutex_init(&file->lock, NULL);
+    pthread_cond_init(&file->filled, NULL);
+    int failed = pthread_create(&file->thread, NULL, run, file);
+    if (!failed)
+        return file;
+    error_set(error, "receipts=%s: cannot start a thread: %s", path, strerror(failed));
+    file_free(file);
+    return NULL;
+}
+
+void receipt_file_put(struct receipt_file *file, struct buffer *fields)
+{
+    static struct log_limit limit;
+    struct waiting *waiting = fields->failed ? NULL : malloc(sizeof *waiting);
+    if (waiting) {
+        *waiting = (struct waiting){.fields = *fields};
+        *fields = (struct buffer){0};
+    }
+    pthread_mutex_lock(&file->lock);
+    bool taken = waiting && file->queued + waiting->fields.len <= RECEIPT_QUEUE;
+    if (taken) {
+        file->queued += waiting->fields.len;
+        *file->behind = waiting;
+        file->behind = &waiting->next;
+        pthread_cond_signal(&file->filled);
+    } else {
+        file->unwritten++;
+    }
+    pthread_mutex_unlock(&file->lock);
+    if (taken)
+        return;
+    log_limited(&limit, LOG_ERROR, "%s: a receipt is given up: %s", file->url,
+                waiting ? "the disk takes none" : "out of memory");
+    if (waiting)
+        buffer_free(&waiting->fields);
+    free(waiting);
+    buffer_free(fields);
+}
+
+void receipt_file_close(struct receipt_file *file)
+{
+    if (!file)
+        return;
+    pthread_mutex_lock(&file->lock);
+    file->closing = true;
+    pthread_cond_signal(&file->filled);
+    pthread_mutex_unlock(&file->lock);
+    pthread_join(file->thread, NULL);
+    if (file->unwritten > 0)
+        log_line(LOG_ERROR, "%s: %" PRIu64 " receipts could not be written to %s", file->url, file->unwritten,
+                 file->path);
+    pthread_mutex_destroy(&file->lock);
+    pthread_cond_destroy(&file->filled);
+    file_free(file);
+}
+
+bool receipt_file_rotate(const char *path, const struct receipt_key *old, const struct receipt_key *new,
+                         struct error *error)
+{
+    struct receipt_tail tail;
+    struct buffer fields = {0}, line = {0};
+    if (!receipt_tail_open(&tail, path, false, error))
+        return false;
+    bool ok = !tail.fresh || error_set(error, "%s: there is no line yet that a key has signed", path);
+    if (ok && strcmp(tail.key, receipt_key_id(old)) != 0)
+        ok = error_set(error, "%s: its next line has to be signed by the key %.16s..., the old one given is %.16s...", path,
+                       tail.key, receipt_key_id(old));
+    if (ok) {
+        receipt_fields_begin(&fields, "key", tail.sender);
+        put_time(&fields);
+        json_text(&fields, "public_key", receipt_key_public(new));
+        receipt_line_write(&tail.chain, old, &fields, &line);
+        ok = (!line.failed && receipt_tail_append(&tail, &line)) ||
+             error_set(error, "%s: cannot write: %s", path, strerror(errno));
+    }
+    receipt_tail_close(&tail);
+    buffer_free(&fields);
+    buffer_free(&line);
+    return ok;
+}
