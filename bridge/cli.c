@@ -116,7 +116,7 @@ static void help_schemes(const struct adapter *adapter, FILE *out)
 static void help_overview(FILE *out)
 {
     fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
-          "Carries dnstap from sources to sinks, and accounts for every message.\n\n",
+          "Carries dnstap from sources to sinks, and accounts for every message (signed: dnstap-bridge receipts --help).\n\n",
           out);
     for (const struct cli_option *o = cli_options; o->name; o++) {
         char left[48];
@@ -137,7 +137,6 @@ static void help_overview(FILE *out)
           "  see what a server sends:    dnstap-bridge --from unix:/run/dnstap.sock --to -#format=text\n"
           "  a collector beside it:      dnstap-bridge --from unix:/run/dnstap.sock --to nng+tcp:HOST:5555\n"
           "  a bridge at the other end:  dnstap-bridge --from nng+tcp:0.0.0.0:5555 --to dns.fstrm\n"
-          "Keys, and what two ends signed of a link:  dnstap-bridge receipts --help\n"
           "Exit: 0 all delivered or filtered; 1 something dropped, malformed, failed or lost; 2 no start.\n",
           out);
 }

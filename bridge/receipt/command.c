@@ -100,11 +100,16 @@ static void print_end(const struct side *side)
         printf("%s lacks %" PRIu64 " lines that could not be written; it says so itself.\n", side->name, f->unwritten);
 }
 
+static const char *plural(unsigned count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_side(const struct side *side)
 {
     const struct receipt_facts *f = receipt_reader_facts(side->reader);
-    printf("%s: %s, %s: %" PRIu64 " lines, %u links, signed by %s%s\n", side->name, side->path,
-           f->sender ? "sender" : "receiver", f->lines, side->links.count, f->key,
+    printf("%s: %s, %s: %" PRIu64 " lines, %u link%s, signed by %s%s\n", side->name, side->path,
+           f->sender ? "sender" : "receiver", f->lines, side->links.count, plural(side->links.count), f->key,
            side->trusted ? "" : " (no key was given to compare it with)");
 }
 
@@ -115,8 +120,9 @@ static int verify(const struct request *request, char **files)
     if (side_open(&side, files[0], files[0], request->key)) {
         const struct receipt_facts *f = receipt_reader_facts(side.reader);
         bool whole = f->closed && !f->torn;
-        printf("%s is whole%s: %" PRIu64 " lines of a %s, %u links, signed by %s%s.\n", files[0],
-               whole ? "" : " as far as it goes", f->lines, f->sender ? "sender" : "receiver", side.links.count, f->key,
+        printf("%s is whole%s: %" PRIu64 " lines of a %s, %u link%s, signed by %s%s.\n", files[0],
+               whole ? "" : " as far as it goes", f->lines, f->sender ? "sender" : "receiver", side.links.count,
+               plural(side.links.count), f->key,
                side.trusted ? "" : " (no key was given to compare it with)");
         print_end(&side);
         status = whole ? VERDICT_SAME : VERDICT_DIFFERENT;
@@ -182,7 +188,8 @@ static int compare_sides(struct side *a, struct side *b)
     print_side(a);
     print_side(b);
     if (receiver->links.count > common)
-        printf("%s has %u links of other senders.\n", receiver->name, receiver->links.count - common);
+        printf("%s has %u link%s of other senders.\n", receiver->name, receiver->links.count - common,
+               plural(receiver->links.count - common));
     if (details && fclose(details) == 0)
         fwrite(text, 1, len, stdout);
     free(text);
