@@ -48,20 +48,49 @@ bool interval_is_empty(const struct interval *it)
 static void look_at_open(struct interval *it)
 {
     if (it->open && EVP_MD_CTX_copy_ex(it->look, it->run) == 1)
-        EVP_DigestFinal_ex(it->look, it->blocks[it->count - 1].sha256, NULL);
+        EVP_DigestFinal_ex(it->look, it->blocks[it->open_at].sha256, NULL);
 }
 
 /* The block that `first` belongs to is the open one. False: it needs another, and there is no room. */
 static bool open_block(struct interval *it, uint64_t first)
 {
-    if (it->open && it->blocks[it->count - 1].last + 1 == first && first % BLOCK_MESSAGES != 0)
+    if (it->open && it->blocks[it->open_at].last + 1 == first && first % BLOCK_MESSAGES != 0)
         return true;
     if (it->count == BLOCKS_MAX)
         return false;
     look_at_open(it);
     EVP_DigestInit_ex(it->run, EVP_sha256(), NULL);
-    it->blocks[it->count++] = (struct block){.first = first, .last = first - 1};
+    it->open_at = it->count++;
+    it->blocks[it->open_at] = (struct block){.first = first, .last = first - 1};
     it->open = true;
+    return true;
+}
+
+/* Did others come before, whose block is not to be cut in two by these? */
+static bool is_late(const struct interval *it, uint64_t first)
+{
+    return it->open && first <= it->blocks[it->open_at].last;
+}
+
+/* A block of its own, beside the open one. */
+static bool add_late(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data, size_t len)
+{
+    if (it->count == BLOCKS_MAX)
+        return false;
+    struct block *block = &it->blocks[it->count++];
+    *block = (struct block){.first = first, .last = first + count - 1};
+    EVP_DigestInit_ex(it->look, EVP_sha256(), NULL);
+    EVP_DigestUpdate(it->look, data, len);
+    EVP_DigestFinal_ex(it->look, block->sha256, NULL);
+    return true;
+}
+
+static bool add_next(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data, size_t len)
+{
+    if (!open_block(it, first))
+        return false;
+    EVP_DigestUpdate(it->run, data, len);
+    it->blocks[it->open_at].last += count;
     return true;
 }
 
@@ -98,13 +127,15 @@ uint32_t interval_add(struct interval *it, uint64_t first, uint32_t count, const
         *data = end;
         return count;
     }
-    while (taken < count && open_block(it, first)) {
+    while (taken < count) {
         uint64_t room = BLOCK_MESSAGES - first % BLOCK_MESSAGES;
         uint32_t n = count - taken < room ? count - taken : (uint32_t)room;
         size_t left = (size_t)(end - *data);
         size_t len = n == count - taken ? left : octets_of(*data, left, n);
-        EVP_DigestUpdate(it->run, *data, len);
-        it->blocks[it->count - 1].last += n;
+        bool (*add)(struct interval *, uint64_t, uint32_t, const uint8_t *, size_t) =
+            is_late(it, first) ? add_late : add_next;
+        if (!add(it, first, n, *data, len))
+            break;
         count_in(it, first, n, len, now_ms);
         first += n;
         taken += n;

@@ -25,9 +25,10 @@ struct interval {
 
     struct block blocks[BLOCKS_MAX];
     unsigned count;
-    bool open;       /* the last block's digest goes on in `run` */
+    bool open;       /* the digest of block `open_at` goes on in `run` */
+    unsigned open_at;
     EVP_MD_CTX *run;
-    EVP_MD_CTX *look; /* a copy of it, to be finished */
+    EVP_MD_CTX *look; /* for a copy of it, to be finished; and for what came late */
     uint8_t running_before[SHA256_OCTETS];
     uint8_t running[SHA256_OCTETS]; /* over all blocks of the link up to the line that was written last */
 };

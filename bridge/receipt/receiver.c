@@ -139,12 +139,13 @@ static void turn_to(struct receipt_receiver *r, struct link *link, const struct 
     char policy[SHA256_HEX + 1];
     uint64_t number = number_of(r, link, e, now);
     read_policy(e, policy);
-    bool same = it->policy[0] && it->number == number && it->shared == e->shared && it->epoch == e->epoch &&
-                strcmp(it->policy, policy) == 0;
-    if (same)
+    /* what is late goes into the line that is open, if it says the same of it */
+    bool begun = it->policy[0] != '\0';
+    if (begun && number <= it->number && it->shared == e->shared && it->epoch == e->epoch &&
+        strcmp(it->policy, policy) == 0)
         return;
     write_line(r, link, "next");
-    interval_begin(it, number, it->policy[0] && it->number == number ? it->part + 1 : 0);
+    interval_begin(it, number, begun && it->number == number ? it->part + 1 : 0);
     it->shared = e->shared;
     it->epoch = e->epoch;
     memcpy(it->policy, policy, sizeof policy);
@@ -235,6 +236,19 @@ static void judge(struct receipt_receiver *r, struct link *link, const struct en
         take(r, link, a, a->first, a->first + a->count);
 }
 
+/* Did all of it come before? Then it ends no interval, of whichever one it is. */
+static bool is_repeated(const struct sequence *s, const struct envelope *e)
+{
+    uint64_t end = e->sequence + e->count;
+    if (!s->joined || e->shared || e->epoch != s->epoch || e->count == 0 || e->sequence < s->joined_at || end > s->next)
+        return false;
+    for (unsigned i = 0; i < s->gaps.count; i++) {
+        if (s->gaps.at[i].from < end && e->sequence < s->gaps.at[i].to)
+            return false;
+    }
+    return true;
+}
+
 static void note_time(struct receipt_receiver *r, struct link *link, int64_t now)
 {
     link->heard = now;
@@ -260,7 +274,8 @@ void receipt_receiver_note(struct receipt_receiver *r, const struct envelope *e,
     int64_t now = clock_ms(CLOCK_MONOTONIC);
     const struct arrival arrival = {
         .first = e->sequence, .count = e->count, .data = data, .end = data ? data + len : NULL};
-    turn_to(r, link, e, now);
+    if (!is_repeated(&link->sequence, e))
+        turn_to(r, link, e, now);
     judge(r, link, e, &arrival);
     if (e->final)
         write_line(r, link, "end");
