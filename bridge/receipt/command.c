@@ -160,7 +160,7 @@ static int compare_links(struct side *sender, struct side *receiver, FILE *detai
         verdict = worse(verdict, receipt_verdict_of(found));
     }
     free(found);
-    return verdict;
+    return (int)verdict;
 }
 
 static int compare_sides(struct side *a, struct side *b)
