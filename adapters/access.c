@@ -10,44 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAPPED = 12, DATABASE_ROOM = 16384 };
-
-static void map_ipv4(uint8_t out[16], const void *in)
-{
-    memset(out, 0, 10);
-    out[10] = out[11] = 0xff;
-    memcpy(out + MAPPED, in, 4);
-}
-
-/* ADDRESS or ADDRESS/BITS. */
-static bool read_network(const char *text, size_t len, struct network *network)
-{
-    char address[INET6_ADDRSTRLEN];
-    const char *slash = memchr(text, '/', len);
-    size_t address_len = slash ? (size_t)(slash - text) : len;
-    struct in_addr in;
-    if (address_len >= sizeof address)
-        return false;
-    memcpy(address, text, address_len);
-    address[address_len] = '\0';
-    unsigned width = 32;
-    if (inet_pton(AF_INET, address, &in) == 1)
-        map_ipv4(network->address, &in);
-    else if (inet_pton(AF_INET6, address, network->address) == 1)
-        width = 128;
-    else
-        return false;
-    unsigned bits = width;
-    if (slash) {
-        char *end;
-        unsigned long number = strtoul(slash + 1, &end, 10);
-        if (slash[1] < '0' || slash[1] > '9' || end != text + len || number > width)
-            return false;
-        bits = (unsigned)number;
-    }
-    network->bits = bits + 128 - width;
-    return true;
-}
+enum { DATABASE_ROOM = 16384 };
 
 /* False: the piece at `*bad` is no network, or there are too many (then NULL). */
 static bool read_networks(const char *text, struct access_list *list, const char **bad)
@@ -56,7 +19,7 @@ static bool read_networks(const char *text, struct access_list *list, const char
     while (text && *text) {
         size_t len = strcspn(text, "\n");
         *bad = list->count < ACCESS_NETWORKS ? text : NULL;
-        if (!*bad || !read_network(text, len, &list->networks[list->count]))
+        if (!*bad || !network_read(text, len, &list->networks[list->count]))
             return false;
         list->count++;
         text += len + (text[len] == '\n');
@@ -156,7 +119,7 @@ bool access_allows(const struct access_list *list, const struct sockaddr *peer)
     if (list->count == 0)
         return true;
     if (peer->sa_family == AF_INET)
-        map_ipv4(address, &((const struct sockaddr_in *)(const void *)peer)->sin_addr);
+        network_map((const uint8_t *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4, address);
     else if (peer->sa_family == AF_INET6)
         memcpy(address, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr,
                sizeof address);

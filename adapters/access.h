@@ -6,13 +6,9 @@
 #include <sys/socket.h>
 
 #include "adapter.h"
+#include "network.h"
 
 enum { ACCESS_NETWORKS = 256 };
-
-struct network {
-    uint8_t address[16]; /* an IPv4 one as IPv4-mapped IPv6 */
-    unsigned bits;
-};
 
 struct access_list {
     struct network networks[ACCESS_NETWORKS];

@@ -52,6 +52,7 @@ struct source_ops {
 /* What the hop tells a sink. Borrowed; outlives the sink. */
 struct sink_host {
     const char *hop;
+    bool successor; /* a sink of this hop has just ended here: what it left is ours, and no mistake */
     /* The sum of the routes into this sink, and what its sources lost, now. The sink's thread. */
     void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
     /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */

@@ -274,7 +274,7 @@ static struct file_kind kind_of(const struct sink *s)
 }
 
 /* Mends what was left behind, then opens the first file. */
-static bool begin(struct sink *s, struct error *error)
+static bool begin(struct sink *s, bool successor, struct error *error)
 {
     struct file_target *t = &s->target;
     if (!file_target_init(t, s->place, &s->kind, error))
@@ -282,13 +282,14 @@ static bool begin(struct sink *s, struct error *error)
     if (!t->direct && file_mend_all(t->url, t->pattern, options_string(s->place->options, "format"),
                                     &s->kind) > 0)
         t->numbered = true; /* what was mended has the plain name now */
+    if (successor)
+        t->numbered = t->regular;
     return open_file(s, error);
 }
 
 static struct sink *file_sink_open(const struct place *place, const struct sink_host *host,
                                    struct error *error)
 {
-    (void)host;
     struct sink *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(error, "out of memory");
@@ -301,7 +302,7 @@ static struct sink *file_sink_open(const struct place *place, const struct sink_
     s->rotate_every = (int64_t)options_number(place->options, "rotate-every");
     if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (begin(s, error))
+    else if (begin(s, host->successor, error))
         return s;
     file_sink_free(s);
     return NULL;

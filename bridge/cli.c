@@ -5,6 +5,7 @@
 
 #include "config_file.h"
 #include "encode/encoder.h"
+#include "policy/step.h"
 
 /* The program's own options: parsing and help come from here. */
 struct cli_option {
@@ -39,7 +40,7 @@ static const struct cli_option cli_options[] = {
     {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
-    {"help", NULL, "this text; --help SCHEME or FORMAT: the options behind # of either", CLI_HELP, NULL},
+    {"help", NULL, "this text; --help SCHEME, FORMAT or policy: more of that", CLI_HELP, NULL},
     {"version", NULL, "print the version", CLI_VERSION, NULL},
     {0},
 };
@@ -168,6 +169,28 @@ static bool help_format(const char *name, FILE *out)
     return true;
 }
 
+static void help_steps(FILE *out)
+{
+    fputs("A sink's policy: steps that messages pass in their order (policy=FILE, or policy: in a configuration).\n", out);
+    for (const struct step_ops *const *step = policy_steps; *step; step++)
+        fprintf(out, "  %-22s %s\n", (*step)->name, (*step)->summary);
+    fputs("--help STEP: its options.\n", out);
+}
+
+static bool help_step(const char *name, FILE *out)
+{
+    const struct step_ops *step = policy_step_find(name);
+    if (!step && strcmp(name, "policy") != 0)
+        return false;
+    if (!step) {
+        help_steps(out);
+        return true;
+    }
+    fprintf(out, "%s, a step of a policy: %s.\n", step->name, step->summary);
+    help_options("Options:", policy_step_options, step->options, out);
+    return true;
+}
+
 bool cli_help(const char *topic, FILE *out)
 {
     if (!topic) {
@@ -177,7 +200,7 @@ bool cli_help(const char *topic, FILE *out)
     size_t len = strcspn(topic, ":");
     const struct adapter *adapter = adapter_find(topic, len);
     if (!adapter)
-        return help_format(topic, out);
+        return help_format(topic, out) || help_step(topic, out);
     help_schemes(adapter, out);
     fprintf(out, " %s\n", adapter->address);
     if (adapter->source) {

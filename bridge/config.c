@@ -96,18 +96,17 @@ bool config_set(struct config *config, const char *name, const char *value, stru
 struct endpoint *config_add(struct config *config, enum direction direction, struct error *error)
 {
     bool source = direction == DIRECTION_SOURCE;
-    struct endpoint **list = source ? &config->sources : &config->sinks;
+    struct endpoint ***list = source ? &config->sources : &config->sinks;
     unsigned *count = source ? &config->source_count : &config->sink_count;
-    struct endpoint *grown = realloc(*list, (*count + 1) * sizeof *grown);
+    struct endpoint *endpoint = calloc(1, sizeof *endpoint);
+    struct endpoint **grown = endpoint ? realloc(*list, (*count + 1) * sizeof(struct endpoint *)) : NULL;
     if (!grown) {
+        free(endpoint);
         error_set(error, "out of memory");
         return NULL;
     }
-    for (unsigned i = 0; i < *count; i++)
-        endpoint_moved(&grown[i]);
     *list = grown;
-    grown[*count] = (struct endpoint){0};
-    return &grown[(*count)++];
+    return grown[(*count)++] = endpoint;
 }
 
 uint64_t config_batch_max(const struct endpoint *source)
@@ -119,10 +118,74 @@ static uint64_t batch_max_of_all(const struct config *config)
 {
     uint64_t max = 0;
     for (unsigned i = 0; i < config->source_count; i++) {
-        uint64_t one = config_batch_max(&config->sources[i]);
+        uint64_t one = config_batch_max(config->sources[i]);
         max = one > max ? one : max;
     }
     return max;
+}
+
+static const char *name_of(const struct endpoint *sink)
+{
+    return options_string(&sink->options, "name");
+}
+
+/* Whom the sink's policy sends messages to: the i-th name. */
+static const char *rejects_of(const struct endpoint *sink, unsigned i)
+{
+    return sink->policy ? plan_rejects(policy_plan(sink->policy), i) : NULL;
+}
+
+static int sink_called(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const char *called = name_of(config->sinks[i]);
+        if (called && strcmp(called, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool config_is_diverted(const struct config *config, unsigned sink)
+{
+    const char *called = name_of(config->sinks[sink]), *name;
+    for (unsigned i = 0; called && i < config->sink_count; i++) {
+        for (unsigned k = 0; (name = rejects_of(config->sinks[i], k)); k++) {
+            if (strcmp(name, called) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* From sink to sink by what is taken out there: does the way come back? A way longer than there are sinks does. */
+static bool check_way(const struct config *config, unsigned sink, unsigned length, struct error *error)
+{
+    const struct endpoint *from = config->sinks[sink];
+    const char *name;
+    for (unsigned k = 0; (name = rejects_of(from, k)); k++) {
+        int to = sink_called(config, name);
+        if (to < 0)
+            return error_set(error, "%s: its policy sends what it takes out to '%s', but no sink has that name", from->url, name);
+        if (length > config->sink_count)
+            return error_set(error, "%s: what its policy takes out comes back to it, by '%s'", from->url, name);
+        if (!check_way(config, (unsigned)to, length + 1, error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_names(const struct config *config, struct error *error)
+{
+    bool any_whole = false;
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const char *name = name_of(config->sinks[i]);
+        if (name && sink_called(config, name) != (int)i)
+            return error_set(error, "%s: another sink is called '%s', too", config->sinks[i]->url, name);
+        if (!check_way(config, i, 0, error))
+            return false;
+        any_whole = any_whole || !config_is_diverted(config, i);
+    }
+    return any_whole || error_set(error, "every sink takes only what the others reject: none is left for the sources");
 }
 
 bool config_check(const struct config *config, struct error *error)
@@ -133,7 +196,7 @@ bool config_check(const struct config *config, struct error *error)
         return error_set(error, "there is no sink: name one with --to URL, or under sinks:");
     uint64_t need = batch_max_of_all(config);
     for (unsigned i = 0; i < config->sink_count; i++) {
-        const struct endpoint *sink = &config->sinks[i];
+        const struct endpoint *sink = config->sinks[i];
         if (options_number(&sink->options, "ring") < need) {
             char text[32];
             size_print(need, text, sizeof text);
@@ -141,7 +204,7 @@ bool config_check(const struct config *config, struct error *error)
                              sink->url, options_string(&sink->options, "ring"), text);
         }
     }
-    return true;
+    return check_names(config, error);
 }
 
 static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *url)
@@ -156,10 +219,25 @@ static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *ur
 /* A ring's batches stand in slabs. The end of one, up to a quarter, goes unused where a torn message
  * and the rest of it did not fit; the batches begin and end in the middle of one, twice where the
  * ring was full in between; one more batch is in the sink's hands. */
-static uint64_t route_memory(const struct endpoint *source, const struct endpoint *sink)
+static uint64_t ring_memory(const struct endpoint *sink, uint64_t batch_max)
 {
     uint64_t ring = options_number(&sink->options, "ring");
-    return ring + ring / 3 + 4 * SLAB_SIZE + ring_overhead(ring) + config_batch_max(source);
+    return ring + ring / 3 + 4 * SLAB_SIZE + ring_overhead(ring) + batch_max;
+}
+
+static uint64_t route_memory(const struct endpoint *source, const struct endpoint *sink)
+{
+    return ring_memory(sink, config_batch_max(source));
+}
+
+static bool diverts_to(const struct config *config, unsigned from, unsigned to)
+{
+    const char *called = name_of(config->sinks[to]), *name;
+    for (unsigned k = 0; called && (name = rejects_of(config->sinks[from], k)); k++) {
+        if (strcmp(name, called) == 0)
+            return true;
+    }
+    return false;
 }
 
 uint64_t config_ceiling(const struct config *config, FILE *out)
@@ -167,16 +245,20 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
     uint64_t sum = say(out, PROGRAM_MEMORY, "the program itself", "");
     uint64_t batch_max = batch_max_of_all(config);
     for (unsigned i = 0; i < config->source_count; i++) {
-        const struct endpoint *source = &config->sources[i];
+        const struct endpoint *source = config->sources[i];
         sum += say(out, batch_builder_overhead() + source->adapter->source->memory(&source->options),
                    "source ", source->url);
     }
     for (unsigned i = 0; i < config->sink_count; i++) {
-        const struct endpoint *sink = &config->sinks[i];
+        const struct endpoint *sink = config->sinks[i];
         uint64_t rings = 0;
-        for (unsigned k = 0; k < config->source_count; k++)
-            rings += route_memory(&config->sources[k], sink);
+        for (unsigned k = 0; k < config->source_count && !config_is_diverted(config, i); k++)
+            rings += route_memory(config->sources[k], sink);
+        for (unsigned k = 0; k < config->sink_count; k++)
+            rings += diverts_to(config, k, i) ? ring_memory(sink, batch_max) : 0;
         sum += say(out, rings, "rings in front of ", sink->url);
+        if (sink->policy)
+            sum += say(out, policy_memory(sink->policy), "policy of ", sink->url);
         sum += say(out, ENCODER_MEMORY + sink->adapter->sink->memory(&sink->options, batch_max), "sink ",
                    sink->url);
     }
@@ -222,25 +304,46 @@ static void describe_options(const struct options *options, FILE *out)
     fputc('\n', out);
 }
 
+/* In plain words, what leaves by this sink. */
+static void describe_policy(const struct config *config, unsigned i, FILE *out)
+{
+    const struct endpoint *sink = config->sinks[i];
+    const char *what = config_is_diverted(config, i) ? "what other sinks' policies send here" : "every message of every source";
+    fprintf(out, "  what leaves here: %s", what);
+    if (!sink->policy) {
+        fputs(", unchanged\n", out);
+        return;
+    }
+    fprintf(out, ", after these steps:\n");
+    plan_say(policy_plan(sink->policy), out);
+    fprintf(out, "  policy %s\n", sink->policy_hash);
+}
+
 void config_describe(const struct config *config, FILE *out)
 {
     fprintf(out, "hop %s\n", config->hop);
     for (unsigned i = 0; i < config->source_count; i++) {
-        const struct endpoint *source = &config->sources[i];
+        const struct endpoint *source = config->sources[i];
         fprintf(out, "source %s\n  %s; a full ring makes it %s\n ", source->url,
                 source->adapter->source_summary,
                 endpoint_blocks_when_full(source) ? "wait" : "drop");
         describe_options(&source->options, out);
     }
     for (unsigned i = 0; i < config->sink_count; i++) {
-        const struct endpoint *sink = &config->sinks[i];
+        const struct endpoint *sink = config->sinks[i];
         fprintf(out, "sink %s\n  %s\n ", sink->url, sink->adapter->sink_summary);
         describe_options(&sink->options, out);
+        describe_policy(config, i, out);
     }
     if (config->status)
         fprintf(out, "status http://%s/\n", config->status);
+    unsigned diverted = 0;
+    for (unsigned i = 0; i < config->sink_count; i++)
+        diverted += config_is_diverted(config, i);
     fprintf(out, "routes: every source to every sink, %u in all\n",
-            config->source_count * config->sink_count);
+            config->source_count * (config->sink_count - diverted));
+    if (diverted)
+        fprintf(out, "  and to %u more what policies take out\n", diverted);
     fprintf(out, "memory ceiling, and what it is made of:\n");
     uint64_t ceiling = config_ceiling(config, out);
     char text[32];
@@ -248,12 +351,19 @@ void config_describe(const struct config *config, FILE *out)
     fprintf(out, "memory ceiling: %s (%" PRIu64 " octets)\n", text, ceiling);
 }
 
+static void free_endpoint(struct endpoint *endpoint)
+{
+    if (endpoint)
+        endpoint_free(endpoint);
+    free(endpoint);
+}
+
 void config_free(struct config *config)
 {
     for (unsigned i = 0; i < config->source_count; i++)
-        endpoint_free(&config->sources[i]);
+        free_endpoint(config->sources[i]);
     for (unsigned i = 0; i < config->sink_count; i++)
-        endpoint_free(&config->sinks[i]);
+        free_endpoint(config->sinks[i]);
     free(config->sources);
     free(config->sinks);
     free(config->ledger_file);

@@ -14,8 +14,8 @@ struct config {
     enum log_format log;
     bool quiet; /* no live line on a terminal */
     uint64_t drain_ms;       /* how long a stop may take */
-    struct endpoint *sources;
-    struct endpoint *sinks;
+    struct endpoint **sources; /* NULL where another has taken it over */
+    struct endpoint **sinks;
     unsigned source_count;
     unsigned sink_count;
 };
@@ -32,7 +32,11 @@ struct endpoint *config_add(struct config *config, enum direction direction, str
 /* The most octets that a batch from this source takes. */
 uint64_t config_batch_max(const struct endpoint *source);
 
-/* What can only be judged when all is known: rings that could never take a message. */
+/* Does a sink take what other sinks' policies take out, and nothing else: does a step name it behind `rejects`? */
+bool config_is_diverted(const struct config *config, unsigned sink);
+
+/* What can only be judged when all is known: rings that could never take a message, names that no sink bears, and ways that
+ * lead round in a circle. */
 bool config_check(const struct config *config, struct error *error);
 
 /* The memory ceiling of the process in octets; with `out`, says how it comes about. */

@@ -20,6 +20,10 @@ const struct option_spec sink_common_options[] = {
      .meaning = "memory for messages that wait for this sink, for each source"},
     {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
      .meaning = "what is written (default: by the file's name, else dnstap)"},
+    {.name = "name", .type = OPTION_STRING,
+     .meaning = "what rejects: of other sinks' policies call this one (in a file: its key)"},
+    {.name = "policy", .type = OPTION_STRING,
+     .meaning = "a file with the steps that messages pass on their way here"},
     {.name = "events", .type = OPTION_FLAG,
      .meaning = "send a server's events also as format=dnstap, which other tools take for broken"},
     {0},
@@ -157,11 +161,6 @@ static void lay_out_tables(const struct endpoint *e, enum direction direction,
             tables[count++] = (*o)->options;
 }
 
-void endpoint_moved(struct endpoint *e)
-{
-    e->place.options = &e->options;
-}
-
 bool endpoint_begin(struct endpoint *e, enum direction direction, const char *url, struct error *error)
 {
     *e = (struct endpoint){0};
@@ -180,9 +179,24 @@ bool endpoint_begin(struct endpoint *e, enum direction direction, const char *ur
     return options_lay_out(&e->options, tables, error) || error_prefix(error, e->url);
 }
 
+/* The policy's files are read here, so that mistakes in them show before anything opens. */
+static bool settle_policy(struct endpoint *e, struct error *error)
+{
+    const char *path = options_string(&e->options, "policy");
+    if (path && !plan_read_file(&e->plan, path, error))
+        return false;
+    if (e->plan.count == 0)
+        return true;
+    if (!plan_hash(&e->plan, e->policy_hash, error))
+        return error_prefix(error, "policy");
+    e->policy = policy_new(&e->plan, error);
+    return e->policy || error_prefix(error, "policy");
+}
+
 bool endpoint_end(struct endpoint *e, enum direction direction, struct error *error)
 {
-    if (direction == DIRECTION_SINK && !(settle_format(e, error) && settle_encoder_options(e, error)))
+    if (direction == DIRECTION_SINK &&
+        !(settle_format(e, error) && settle_encoder_options(e, error) && settle_policy(e, error)))
         return false;
     return check(e, direction, error);
 }
@@ -205,6 +219,8 @@ bool endpoint_parse(struct endpoint *e, enum direction direction, const char *te
 
 void endpoint_free(struct endpoint *e)
 {
+    policy_free(e->policy);
+    plan_free(&e->plan);
     options_free(&e->options);
     free(e->url);
     free(e->address);

@@ -3,6 +3,7 @@
 #define BRIDGE_ENDPOINT_H
 
 #include "adapters/adapter.h"
+#include "policy/policy.h"
 
 enum direction { DIRECTION_SOURCE, DIRECTION_SINK };
 
@@ -12,6 +13,9 @@ struct endpoint {
     char *url;          /* without the options; a password in it shows as *** */
     char *address;
     struct options options;
+    struct plan plan;                /* of a sink, while it is read */
+    struct policy *policy;           /* made of it; NULL: there is none, or what runs it has taken it over */
+    char policy_hash[PLAN_HASH];     /* "" without one */
 };
 
 /* The options that every source, and every sink, has. */
@@ -29,9 +33,6 @@ void endpoint_free(struct endpoint *endpoint);
 bool endpoint_begin(struct endpoint *endpoint, enum direction direction, const char *url,
                     struct error *error);
 bool endpoint_end(struct endpoint *endpoint, enum direction direction, struct error *error);
-
-/* An endpoint's insides point at each other: after it was moved. */
-void endpoint_moved(struct endpoint *endpoint);
 
 /* A source's choice or default for full rings. */
 bool endpoint_blocks_when_full(const struct endpoint *source);

@@ -21,6 +21,7 @@ static struct hop_ledger hop_from_proto(const Bus__HopLedger *proto)
                   .delivered = proto->delivered,
                   .dropped = proto->dropped,
                   .filtered = proto->filtered,
+                  .rejected = proto->rejected,
                   .malformed = proto->malformed,
                   .failed = proto->failed},
         .lost = proto->lost,
@@ -28,7 +29,7 @@ static struct hop_ledger hop_from_proto(const Bus__HopLedger *proto)
     snprintf(hop.hop, sizeof hop.hop, "%s", proto->hop);
     const struct tally *t = &hop.tally;
     hop.tally.in_flight =
-        t->received - t->delivered - t->dropped - t->filtered - t->malformed - t->failed;
+        t->received - t->delivered - t->dropped - t->filtered - t->rejected - t->malformed - t->failed;
     return hop;
 }
 
@@ -73,6 +74,8 @@ static Bus__HopLedger hop_to_proto(const struct hop_ledger *hop)
     proto.malformed = hop->tally.malformed;
     proto.failed = hop->tally.failed;
     proto.lost = hop->lost;
+    proto.has_rejected = hop->tally.rejected > 0;
+    proto.rejected = hop->tally.rejected;
     return proto;
 }
 

@@ -1,132 +1,36 @@
-#include "hop.h"
+#include "hop_inside.h"
 
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "json.h"
+#include "clock.h"
 #include "log.h"
-#include "route.h"
 
-struct feed { /* a source at work */
-    const struct endpoint *endpoint;
-    struct source *source;
-    struct intake *intake;
-    pthread_t thread;
-    bool started;
-    _Atomic bool ended;
-    struct bell *changed;
-};
-
-struct exit { /* a sink at work, and what it may ask of us */
-    struct hop *hop;
-    struct outlet *outlet;
-    struct sink_host host;
-};
-
-struct hop {
-    const struct config *config;
-    struct bell *changed;
-    struct feed *feeds;
-    struct exit *exits;
-    unsigned feed_count; /* opened so far */
-    unsigned exit_count;
-    struct timespec started;
-};
-
-static uint64_t lost_in_all(struct hop *hop)
+uint64_t hop_lost(struct hop *hop)
 {
     uint64_t lost = 0;
     for (unsigned i = 0; i < hop->feed_count; i++)
-        lost += upstream_lost(intake_upstream(hop->feeds[i].intake));
+        lost += upstream_lost(intake_upstream(hop->feeds[i]->intake));
     return lost;
-}
-
-static struct tally sum_of(const struct outlet *outlet)
-{
-    struct tally sum = {0};
-    for (unsigned i = 0; i < outlet_route_count(outlet); i++) {
-        struct tally one = outlet_route_tally(outlet, i);
-        tally_add(&sum, &one);
-    }
-    return sum;
 }
 
 /* A sink asks for the account that its envelopes carry. */
 static void exit_ledger(void *arg, struct tally *tally, uint64_t *lost)
 {
     struct exit *exit = arg;
-    *tally = sum_of(exit->outlet);
-    *lost = lost_in_all(exit->hop);
+    *tally = outlet_tally(exit->outlet);
+    pthread_mutex_lock(&exit->hop->lock);
+    *lost = hop_lost(exit->hop);
+    pthread_mutex_unlock(&exit->hop->lock);
 }
 
 static void exit_path(void *arg, struct envelope *envelope)
 {
-    const struct hop *hop = ((struct exit *)arg)->hop;
+    struct hop *hop = ((struct exit *)arg)->hop;
+    pthread_mutex_lock(&hop->lock);
     for (unsigned i = 0; i < hop->feed_count; i++)
-        upstream_add_hops(intake_upstream(hop->feeds[i].intake), envelope);
-}
-
-static bool open_feed(struct hop *hop, const struct endpoint *endpoint, struct error *error)
-{
-    struct feed *feed = &hop->feeds[hop->feed_count];
-    feed->endpoint = endpoint;
-    feed->changed = hop->changed;
-    feed->intake = intake_new(
-        endpoint->url, endpoint_blocks_when_full(endpoint) ? WHEN_FULL_BLOCK : WHEN_FULL_DROP);
-    if (!feed->intake)
-        return error_set(error, "%s: out of memory", endpoint->url);
-    hop->feed_count++;
-    feed->source = endpoint->adapter->source->open(&endpoint->place, error);
-    return feed->source || error_prefix(error, endpoint->url);
-}
-
-static bool open_exit(struct hop *hop, const struct endpoint *endpoint, struct error *error)
-{
-    struct exit *exit = &hop->exits[hop->exit_count];
-    exit->hop = hop;
-    exit->host = (struct sink_host){
-        .hop = hop->config->hop, .ledger = exit_ledger, .path = exit_path, .arg = exit};
-    exit->outlet = outlet_new(endpoint, &exit->host, error);
-    if (!exit->outlet)
-        return false;
-    hop->exit_count++;
-    for (unsigned i = 0; i < hop->feed_count; i++) {
-        struct entrance entrance;
-        struct feed *feed = &hop->feeds[i];
-        if (!outlet_add_route(exit->outlet, feed->endpoint->url, &entrance) ||
-            !intake_add(feed->intake, entrance))
-            return error_set(error, "%s: out of memory for its ring", endpoint->url);
-    }
-    return true;
-}
-
-struct hop *hop_open(const struct config *config, struct bell *changed, struct error *error)
-{
-    struct hop *hop = calloc(1, sizeof *hop);
-    if (hop) {
-        hop->config = config;
-        hop->changed = changed;
-        clock_gettime(CLOCK_MONOTONIC, &hop->started);
-        hop->feeds = calloc(config->source_count, sizeof *hop->feeds);
-        hop->exits = calloc(config->sink_count, sizeof *hop->exits);
-    }
-    if (!hop || !hop->feeds || !hop->exits) {
-        error_set(error, "out of memory");
-        hop_free(hop);
-        return NULL;
-    }
-    bool ok = true;
-    for (unsigned i = 0; ok && i < config->source_count; i++)
-        ok = open_feed(hop, &config->sources[i], error);
-    for (unsigned i = 0; ok && i < config->sink_count; i++)
-        ok = open_exit(hop, &config->sinks[i], error);
-    if (ok)
-        return hop;
-    hop_free(hop);
-    return NULL;
+        upstream_add_hops(intake_upstream(hop->feeds[i]->intake), envelope);
+    pthread_mutex_unlock(&hop->lock);
 }
 
 static void *run_feed(void *arg)
@@ -134,37 +38,319 @@ static void *run_feed(void *arg)
     struct feed *feed = arg;
     feed->endpoint->adapter->source->run(feed->source, feed->intake);
     atomic_store(&feed->ended, true);
-    bell_ring(feed->changed);
+    bell_ring(feed->hop->changed);
+    return NULL;
+}
+
+static bool start_feed(struct feed *feed, struct error *error)
+{
+    int failed = pthread_create(&feed->thread, NULL, run_feed, feed);
+    feed->started = failed == 0;
+    return feed->started ||
+           error_set(error, "%s: cannot start its thread: %s", feed->name.url, strerror(failed));
+}
+
+static void free_endpoint(struct endpoint *endpoint)
+{
+    if (endpoint)
+        endpoint_free(endpoint);
+    free(endpoint);
+}
+
+/* Its thread has ended, or never ran. */
+static void feed_free(struct feed *feed)
+{
+    if (!feed)
+        return;
+    if (feed->started)
+        pthread_join(feed->thread, NULL);
+    if (feed->source)
+        feed->endpoint->adapter->source->free(feed->source);
+    intake_free(feed->intake);
+    free_endpoint(feed->endpoint);
+    free(feed);
+}
+
+void exit_free(struct exit *exit)
+{
+    if (!exit)
+        return;
+    outlet_free(exit->outlet);
+    for (unsigned i = 0; i < exit->diversion_count; i++) {
+        intake_free(exit->diversions[i].intake);
+        free(exit->diversions[i].to);
+    }
+    free(exit->rejects_url);
+    free(exit->called);
+    free_endpoint(exit->endpoint);
+    free(exit);
+}
+
+/* The ring and account between the two. */
+static bool connect_them(struct feed *feed, struct exit *exit, struct error *error)
+{
+    struct entrance entrance;
+    if (exit->role.diverted || feed->retired || exit->retired)
+        return true;
+    return (outlet_add_route(exit->outlet, feed->name, endpoint_blocks_when_full(feed->endpoint),
+                             &entrance) &&
+            intake_add(feed->intake, entrance)) ||
+           error_set(error, "%s: out of memory for its ring", exit->name.url);
+}
+
+static struct feed *open_feed(struct hop *hop, struct endpoint *endpoint, struct error *error)
+{
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (!feed) {
+        free_endpoint(endpoint);
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    feed->hop = hop;
+    feed->endpoint = endpoint;
+    feed->name = (struct named){.url = endpoint->url, .nth = 1};
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        feed->name.nth += strcmp(hop->feeds[i]->name.url, endpoint->url) == 0;
+    feed->intake = intake_new(endpoint->url, endpoint_blocks_when_full(endpoint) ? WHEN_FULL_BLOCK
+                                                                                 : WHEN_FULL_DROP);
+    if (!feed->intake)
+        error_set(error, "out of memory");
+    else
+        feed->source = endpoint->adapter->source->open(&endpoint->place, error);
+    if (feed->source)
+        return feed;
+    error_prefix(error, endpoint->url);
+    feed_free(feed);
+    return NULL;
+}
+
+bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *error)
+{
+    if (hop->feed_count == HOP_PLACES) {
+        free_endpoint(endpoint);
+        return error_set(error, "there were %d sources already: this takes a restart", HOP_PLACES);
+    }
+    struct feed *feed = open_feed(hop, endpoint, error);
+    if (!feed)
+        return false;
+    pthread_mutex_lock(&hop->lock);
+    hop->feeds[hop->feed_count++] = feed;
+    pthread_mutex_unlock(&hop->lock);
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!connect_them(feed, hop->exits[i], error))
+            return false;
+    }
+    return !hop->running || start_feed(feed, error);
+}
+
+static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
+                              struct error *error)
+{
+    struct exit *exit = calloc(1, sizeof *exit);
+    if (!exit) {
+        free_endpoint(endpoint);
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    const char *called = options_string(&endpoint->options, "name");
+    exit->hop = hop;
+    exit->endpoint = endpoint;
+    exit->role = role;
+    exit->called = called ? strdup(called) : NULL;
+    exit->name = (struct named){.url = endpoint->url, .nth = 1};
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        exit->name.nth += strcmp(hop->exits[i]->name.url, endpoint->url) == 0;
+    exit->host = (struct sink_host){.hop = hop->name,
+                                    .successor = role.successor,
+                                    .ledger = exit_ledger,
+                                    .path = exit_path,
+                                    .arg = exit};
+    if (asprintf(&exit->rejects_url, "rejects of %s", endpoint->url) < 0)
+        exit->rejects_url = NULL;
+    if (!exit->rejects_url || (called && !exit->called))
+        error_set(error, "out of memory");
+    else
+        exit->outlet = outlet_new(endpoint, &exit->host, error);
+    if (exit->outlet && (!endpoint->policy || hop_set_policy(exit, endpoint, error)))
+        return exit;
+    exit_free(exit);
+    return NULL;
+}
+
+bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
+                  struct error *error)
+{
+    if (hop->exit_count == HOP_PLACES) {
+        free_endpoint(endpoint);
+        return error_set(error, "there were %d sinks already: this takes a restart", HOP_PLACES);
+    }
+    struct exit *exit = open_exit(hop, endpoint, role, error);
+    if (!exit)
+        return false;
+    pthread_mutex_lock(&hop->lock);
+    hop->exits[hop->exit_count++] = exit;
+    pthread_mutex_unlock(&hop->lock);
+    if (hop->running && !outlet_start(exit->outlet, hop->changed, error))
+        return false;
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        if (!connect_them(hop->feeds[i], exit, error))
+            return false;
+    }
+    return true;
+}
+
+static struct diversion *diversion_to(struct exit *exit, const char *name)
+{
+    for (unsigned i = 0; i < exit->diversion_count; i++) {
+        if (strcmp(exit->diversions[i].to, name) == 0)
+            return &exit->diversions[i];
+    }
+    if (exit->diversion_count == EXIT_DIVERSIONS)
+        return NULL;
+    struct diversion *d = &exit->diversions[exit->diversion_count];
+    *d = (struct diversion){.to = strdup(name),
+                            .intake = intake_new(exit->rejects_url, WHEN_FULL_DROP)};
+    if (d->to && d->intake) {
+        exit->diversion_count++;
+        return d;
+    }
+    free(d->to);
+    intake_free(d->intake);
+    return NULL;
+}
+
+bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *error)
+{
+    struct intake *gates[PLAN_STEPS];
+    unsigned count = 0;
+    const char *name;
+    for (unsigned i = 0; i < exit->diversion_count; i++)
+        exit->diversions[i].used = false;
+    while (endpoint->policy && (name = plan_rejects(policy_plan(endpoint->policy), count))) {
+        struct diversion *d = diversion_to(exit, name);
+        if (!d)
+            return error_set(error, "%s: out of memory for what its policy sends elsewhere",
+                             exit->name.url);
+        d->used = true;
+        gates[count++] = d->intake;
+    }
+    if (!outlet_change_policy(exit->outlet, endpoint->policy, gates, count))
+        return error_set(error, "out of memory");
+    endpoint->policy = NULL;
+    return true;
+}
+
+static struct exit *exit_called(struct hop *hop, const char *name)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct exit *exit = hop->exits[i];
+        if (!exit->retired && exit->called && strcmp(exit->called, name) == 0)
+            return exit;
+    }
+    return NULL;
+}
+
+static bool lead(struct exit *from, struct diversion *d, struct error *error)
+{
+    struct exit *to = d->used ? exit_called(from->hop, d->to) : NULL;
+    struct entrance entrance;
+    if (to == d->exit)
+        return true;
+    if (d->exit)
+        intake_remove(d->intake, d->ring);
+    d->exit = NULL;
+    if (!to)
+        return true;
+    const struct named name = {.url = from->rejects_url, .nth = from->name.nth};
+    if (!outlet_add_route(to->outlet, name, false, &entrance) || !intake_add(d->intake, entrance))
+        return error_set(error, "%s: out of memory for its ring", to->name.url);
+    d->exit = to;
+    d->ring = entrance.ring;
+    return true;
+}
+
+bool hop_lead_diversions(struct hop *hop, struct error *error)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct exit *exit = hop->exits[i];
+        for (unsigned k = 0; k < exit->diversion_count && !exit->emptied; k++) {
+            if (!lead(exit, &exit->diversions[k], error))
+                return false;
+        }
+    }
+    return true;
+}
+
+static struct hop *hop_new(const struct config *config, struct bell *changed)
+{
+    struct hop *hop = calloc(1, sizeof *hop);
+    if (!hop)
+        return NULL;
+    strcpy(hop->name, config->hop);
+    hop->drain_ms = config->drain_ms;
+    hop->changed = changed;
+    pthread_mutex_init(&hop->lock, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &hop->started);
+    return hop;
+}
+
+/* The caller of this owns it. */
+static struct endpoint *take_over(struct endpoint **endpoint)
+{
+    struct endpoint *taken = *endpoint;
+    *endpoint = NULL;
+    return taken;
+}
+
+struct hop *hop_open(struct config *config, struct bell *changed, struct error *error)
+{
+    bool diverted[HOP_PLACES] = {false};
+    struct hop *hop = hop_new(config, changed);
+    if (!hop) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    bool ok = config->sink_count <= HOP_PLACES && config->source_count <= HOP_PLACES;
+    if (!ok)
+        error_set(error, "there are more than %d sources or sinks", HOP_PLACES);
+    for (unsigned i = 0; ok && i < config->sink_count; i++)
+        diverted[i] = config_is_diverted(config, i);
+    for (unsigned i = 0; ok && i < config->source_count; i++)
+        ok = hop_add_source(hop, take_over(&config->sources[i]), error);
+    for (unsigned i = 0; ok && i < config->sink_count; i++)
+        ok = hop_add_sink(hop, take_over(&config->sinks[i]),
+                          (struct exit_role){.diverted = diverted[i]}, error);
+    if (ok && hop_lead_diversions(hop, error))
+        return hop;
+    hop_free(hop);
     return NULL;
 }
 
 bool hop_start(struct hop *hop, struct error *error)
 {
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        if (!outlet_start(hop->exits[i].outlet, hop->changed, error))
-            return false;
-    }
-    for (unsigned i = 0; i < hop->feed_count; i++) {
-        struct feed *feed = &hop->feeds[i];
-        int failed = pthread_create(&feed->thread, NULL, run_feed, feed);
-        if (failed)
-            return error_set(error, "%s: cannot start its thread: %s", feed->endpoint->url,
-                             strerror(failed));
-        feed->started = true;
-    }
-    return true;
+    bool ok = true;
+    for (unsigned i = 0; ok && i < hop->exit_count; i++)
+        ok = outlet_start(hop->exits[i]->outlet, hop->changed, error);
+    for (unsigned i = 0; ok && i < hop->feed_count; i++)
+        ok = start_feed(hop->feeds[i], error);
+    hop->running = ok;
+    return ok;
 }
 
 void hop_reopen(struct hop *hop)
 {
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        outlet_reopen(hop->exits[i].outlet);
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!hop->exits[i]->emptied)
+            outlet_reopen(hop->exits[i]->outlet);
+    }
 }
 
 void hop_stop_sources(struct hop *hop)
 {
+    while (hop->awaited_count > 0)
+        free_endpoint(hop->awaited[--hop->awaited_count].endpoint);
     for (unsigned i = 0; i < hop->feed_count; i++) {
-        struct feed *feed = &hop->feeds[i];
+        struct feed *feed = hop->feeds[i];
         if (feed->source)
             feed->endpoint->adapter->source->stop(feed->source);
     }
@@ -173,22 +359,22 @@ void hop_stop_sources(struct hop *hop)
 bool hop_sources_ended(const struct hop *hop)
 {
     for (unsigned i = 0; i < hop->feed_count; i++) {
-        if (hop->feeds[i].started && !atomic_load(&hop->feeds[i].ended))
+        if (hop->feeds[i]->started && !atomic_load(&hop->feeds[i]->ended))
             return false;
     }
-    return true;
+    return hop->awaited_count == 0;
 }
 
 void hop_close_sinks(struct hop *hop)
 {
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        outlet_close(hop->exits[i].outlet);
+    hop->closing = true;
+    hop_progress(hop);
 }
 
 bool hop_sinks_ended(const struct hop *hop)
 {
     for (unsigned i = 0; i < hop->exit_count; i++) {
-        if (!outlet_ended(hop->exits[i].outlet))
+        if (!outlet_ended(hop->exits[i]->outlet))
             return false;
     }
     return true;
@@ -198,17 +384,13 @@ void hop_give_up(struct hop *hop)
 {
     hop_stop_sources(hop);
     for (unsigned i = 0; i < hop->feed_count; i++)
-        intake_give_up(hop->feeds[i].intake);
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        outlet_interrupt(hop->exits[i].outlet);
-}
-
-static void free_feed(struct feed *feed)
-{
-    if (feed->started)
-        pthread_join(feed->thread, NULL);
-    if (feed->source)
-        feed->endpoint->adapter->source->free(feed->source);
+        intake_give_up(hop->feeds[i]->intake);
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        struct exit *exit = hop->exits[i];
+        for (unsigned k = 0; k < exit->diversion_count; k++)
+            intake_give_up(exit->diversions[k].intake);
+        outlet_interrupt(exit->outlet);
+    }
 }
 
 void hop_free(struct hop *hop)
@@ -217,160 +399,20 @@ void hop_free(struct hop *hop)
         return;
     if (!hop_sources_ended(hop) || !hop_sinks_ended(hop))
         hop_give_up(hop);
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        free_feed(&hop->feeds[i]);
-    /* the outlets ask the intakes for what was lost until their threads have ended */
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        struct feed *feed = hop->feeds[i];
+        if (feed->started)
+            pthread_join(feed->thread, NULL);
+        feed->started = false;
+    }
+    /* what a sink's policy sends elsewhere goes into another's ring, and all ask the feeds for what
+     * was lost, until their threads have ended */
     for (unsigned i = 0; i < hop->exit_count; i++)
-        outlet_free(hop->exits[i].outlet);
+        outlet_join(hop->exits[i]->outlet);
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        exit_free(hop->exits[i]);
     for (unsigned i = 0; i < hop->feed_count; i++)
-        intake_free(hop->feeds[i].intake);
-    free(hop->feeds);
-    free(hop->exits);
+        feed_free(hop->feeds[i]);
+    pthread_mutex_destroy(&hop->lock);
     free(hop);
-}
-
-static double seconds_running(const struct hop *hop)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - hop->started.tv_sec) +
-           (double)(now.tv_nsec - hop->started.tv_nsec) / 1e9;
-}
-
-static void print_route(const char *source, const char *sink, const struct tally *t, FILE *out)
-{
-    fprintf(out, "  %s -> %s\n", source, sink);
-    fprintf(out,
-            "  %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-            " %12" PRIu64 "\n",
-            t->received, t->delivered, t->dropped, t->filtered, t->malformed, t->failed,
-            t->in_flight);
-}
-
-void hop_print_ledger(struct hop *hop, FILE *out)
-{
-    flockfile(out);
-    fprintf(out, "ledger of hop %s after %.1f s\n", hop->config->hop, seconds_running(hop));
-    fprintf(out, "  %12s %12s %12s %12s %12s %12s %12s\n", "received", "= delivered", "+ dropped",
-            "+ filtered", "+ malformed", "+ failed", "+ in flight");
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        const struct outlet *outlet = hop->exits[i].outlet;
-        for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
-            struct tally tally = outlet_route_tally(outlet, k);
-            print_route(outlet_route_source(outlet, k), outlet_sink(outlet), &tally, out);
-        }
-    }
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        upstream_print(intake_upstream(hop->feeds[i].intake), out);
-    fprintf(out, "  lost before this hop: %" PRIu64 "\n", lost_in_all(hop));
-    fflush(out);
-    funlockfile(out);
-}
-
-void hop_json_ledger(struct hop *hop, struct buffer *out)
-{
-    json_open(out, NULL, '{');
-    json_text(out, "hop", hop->config->hop);
-    json_number(out, "seconds", (uint64_t)seconds_running(hop));
-    json_open(out, "routes", '[');
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        const struct outlet *outlet = hop->exits[i].outlet;
-        for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
-            struct tally tally = outlet_route_tally(outlet, k);
-            json_open(out, NULL, '{');
-            json_text(out, "source", outlet_route_source(outlet, k));
-            json_text(out, "sink", outlet_sink(outlet));
-            tally_json(out, &tally);
-            size_t capacity, octets = outlet_route_ring(outlet, k, &capacity);
-            json_number(out, "ring", octets);
-            json_number(out, "ring_capacity", capacity);
-            json_close(out, '}');
-        }
-    }
-    json_close(out, ']');
-    json_open(out, "upstream", '[');
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        upstream_json(intake_upstream(hop->feeds[i].intake), out);
-    json_close(out, ']');
-    json_number(out, "lost", lost_in_all(hop));
-    json_close(out, '}');
-    buffer_put_char(out, '\n');
-}
-
-void hop_sum(struct hop *hop, struct tally *sum, uint64_t *lost)
-{
-    *sum = (struct tally){0};
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        struct tally one = sum_of(hop->exits[i].outlet);
-        tally_add(sum, &one);
-    }
-    *lost = lost_in_all(hop);
-}
-
-bool hop_is_whole(struct hop *hop)
-{
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        struct tally sum = sum_of(hop->exits[i].outlet);
-        if (sum.received != sum.delivered + sum.filtered)
-            return false;
-    }
-    return lost_in_all(hop) == 0;
-}
-
-static struct named name_of(const struct endpoint *list, unsigned i)
-{
-    struct named name = {.url = list[i].url, .nth = 1};
-    for (unsigned k = 0; k < i; k++)
-        name.nth += strcmp(list[k].url, list[i].url) == 0;
-    return name;
-}
-
-static void show_routes(struct hop *hop, unsigned exit, const struct hop_visitor *visitor)
-{
-    const struct outlet *outlet = hop->exits[exit].outlet;
-    for (unsigned k = 0; k < outlet_route_count(outlet); k++) {
-        struct route_view view = {
-            .source = name_of(hop->config->sources, k),
-            .sink = name_of(hop->config->sinks, exit),
-            .tally = outlet_route_tally(outlet, k),
-            .pace = outlet_route_pace(outlet, k),
-        };
-        view.ring = outlet_route_ring(outlet, k, &view.ring_capacity);
-        visitor->route(visitor->arg, &view);
-    }
-}
-
-struct link_guide {
-    const struct hop_visitor *visitor;
-    struct named source;
-};
-
-static void show_link(void *arg, const struct link_view *link)
-{
-    const struct link_guide *guide = arg;
-    guide->visitor->link(guide->visitor->arg, &guide->source, link);
-}
-
-static void show_source(struct hop *hop, unsigned i, const struct hop_visitor *visitor)
-{
-    const struct feed *feed = &hop->feeds[i];
-    const struct source_ops *ops = feed->endpoint->adapter->source;
-    struct upstream *upstream = intake_upstream(feed->intake);
-    struct link_guide guide = {.visitor = visitor, .source = name_of(hop->config->sources, i)};
-    const struct source_view view = {
-        .name = guide.source,
-        .lost = upstream_lost(upstream),
-        .knows_connections = ops->connections != NULL,
-        .connections = ops->connections ? ops->connections(feed->source) : 0,
-    };
-    visitor->source(visitor->arg, &view);
-    upstream_visit(upstream, show_link, &guide);
-}
-
-void hop_visit(struct hop *hop, const struct hop_visitor *visitor)
-{
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        show_routes(hop, i, visitor);
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        show_source(hop, i, visitor);
 }

@@ -4,13 +4,13 @@
 #define BRIDGE_HOP_H
 
 #include "config.h"
-#include "pace.h"
+#include "route.h"
 
 struct hop;
 
-/* Opens everything that the configuration names; nothing runs yet. `changed` is rung whenever a source
- * or sink ends. Both are borrowed. NULL with the error. */
-struct hop *hop_open(const struct config *config, struct bell *changed, struct error *error);
+/* Opens everything that the configuration names, and takes over its sources and sinks; nothing runs
+ * yet. `changed` is rung whenever a source or sink ends; it is borrowed. NULL with the error. */
+struct hop *hop_open(struct config *config, struct bell *changed, struct error *error);
 
 /* Starts the threads. False with the error. */
 bool hop_start(struct hop *hop, struct error *error);
@@ -18,11 +18,22 @@ bool hop_start(struct hop *hop, struct error *error);
 /* Asks every sink to reopen what it writes to. */
 void hop_reopen(struct hop *hop);
 
+/* Makes the running hop what another configuration says, and takes over of it what is new: sources
+ * and sinks that are in both, with the same options, go on undisturbed; a changed policy takes the
+ * place of the old one between two batches; what is no longer there stops as at the end of a run.
+ * What replaces something at the same address opens when that has stopped, within `drain_ms`. False
+ * with the error, and nothing was changed. */
+bool hop_reload(struct hop *hop, struct config *next, struct error *error);
+
+/* Goes on with what takes its time: stopping, replacing. To be called whenever `changed` was rung.
+ * The milliseconds after which to call again, -1: then alone. */
+int hop_progress(struct hop *hop);
+
 /* Tells the sources to stop. They first hand on what has arrived already. */
 void hop_stop_sources(struct hop *hop);
 
-/* Have all sources ended? Then hop_close_sinks lets the sinks deliver what the rings still hold, and
- * say goodbye. */
+/* Have all sources ended? Then hop_close_sinks, and hop_progress after it, let the sinks deliver
+ * what the rings still hold, and say goodbye. */
 bool hop_sources_ended(const struct hop *hop);
 void hop_close_sinks(struct hop *hop);
 bool hop_sinks_ended(const struct hop *hop);
@@ -33,13 +44,7 @@ void hop_give_up(struct hop *hop);
 /* Joins all threads and frees everything. */
 void hop_free(struct hop *hop);
 
-/* What any thread may read of a hop while it is there. Of sources or sinks that bear one name, the
- * second has `nth` 2. */
-struct named {
-    const char *url;
-    unsigned nth;
-};
-
+/* What any thread may read of a hop while it is there. */
 struct route_view {
     struct named source;
     struct named sink;

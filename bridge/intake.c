@@ -1,16 +1,22 @@
 #include "intake.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "log.h"
 #include "pledge.h"
 
 /* A crowded ring, one that refused and is not yet nearly empty, takes a batch here and there. Each
  * would keep a whole slab in use that the ring does not count, so these go in as copies. A ring that
- * is not crowded takes all batches, and so all that stands in their slabs. */
+ * is not crowded takes all batches, and so all that stands in their slabs.
+ *
+ * The main thread closes a gate, and may then give it to another route: the source's thread says when it is inside, and
+ * looks whether the gate is closed after that; the main thread closes it, and waits until nobody is inside. */
 struct gate {
     struct entrance entrance;
     bool crowded;
+    _Atomic bool inside;
+    _Atomic bool closed;
 };
 
 enum { NEAR = 1024 * 1024 }; /* what a source that stays near lets wait in a ring */
@@ -22,8 +28,8 @@ struct intake {
     bool near; /* see intake_stay_near */
     struct batch_builder *builder;
     struct upstream *upstream;
-    struct gate *gates;
-    unsigned count;
+    struct gate *gates[INTAKE_ROUTES];
+    _Atomic unsigned count;
     struct pledge *(*pledge)(void *arg); /* NULL: nobody asks what becomes of the messages */
     void *pledge_arg;
     _Atomic int given_up;
@@ -45,47 +51,108 @@ struct intake *intake_new(const char *source, enum when_full when_full)
     return intake;
 }
 
+static unsigned gate_count(const struct intake *intake)
+{
+    return atomic_load_explicit(&intake->count, memory_order_acquire);
+}
+
 void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
     batch_builder_free(intake->builder);
     upstream_free(intake->upstream);
-    free(intake->gates);
+    for (unsigned i = 0; i < gate_count(intake); i++)
+        free(intake->gates[i]);
     free(intake);
+}
+
+/* A gate that nothing goes through any more, or a new one; NULL: there is none. */
+static struct gate *find_gate(struct intake *intake, unsigned *at)
+{
+    unsigned count = gate_count(intake);
+    for (*at = 0; *at < count; ++*at) {
+        if (atomic_load(&intake->gates[*at]->closed))
+            return intake->gates[*at];
+    }
+    return count < INTAKE_ROUTES ? calloc(1, sizeof(struct gate)) : NULL;
 }
 
 bool intake_add(struct intake *intake, struct entrance entrance)
 {
-    struct gate *gates = realloc(intake->gates, (intake->count + 1) * sizeof *gates);
-    if (!gates)
+    unsigned at;
+    struct gate *gate = find_gate(intake, &at);
+    if (!gate)
         return false;
-    intake->gates = gates;
-    gates[intake->count++] = (struct gate){.entrance = entrance};
+    gate->entrance = entrance;
+    gate->crowded = false;
+    atomic_store(&gate->closed, false);
+    if (at < gate_count(intake))
+        return true;
+    intake->gates[at] = gate;
+    atomic_store_explicit(&intake->count, at + 1, memory_order_release);
     return true;
 }
 
-/* Sleeps until the ring takes the batch, or all waiting was ended. */
-static bool wait_and_offer(struct intake *intake, struct ring *ring, struct batch *batch)
+void intake_remove(struct intake *intake, const struct ring *ring)
 {
+    static const struct timespec moment = {.tv_nsec = 100000};
+    for (unsigned i = 0; i < gate_count(intake); i++) {
+        struct gate *gate = intake->gates[i];
+        if (gate->entrance.ring != ring || atomic_load(&gate->closed))
+            continue;
+        atomic_store(&gate->closed, true);
+        while (atomic_load(&gate->inside)) {
+            bell_ring(ring_drained(gate->entrance.ring));
+            nanosleep(&moment, NULL);
+        }
+    }
+}
+
+/* Source's thread: false where the gate is closed. */
+static bool go_in(struct gate *gate)
+{
+    atomic_store(&gate->inside, true); /* sequentially consistent, and so is the closing: one of both sees the other */
+    if (!atomic_load(&gate->closed))
+        return true;
+    atomic_store_explicit(&gate->inside, false, memory_order_release);
+    return false;
+}
+
+static void go_out(struct gate *gate)
+{
+    atomic_store_explicit(&gate->inside, false, memory_order_release);
+}
+
+/* Is all waiting at the gate over? */
+static bool waits_no_more(const struct intake *intake, const struct gate *gate)
+{
+    return atomic_load(&intake->given_up) || atomic_load(&gate->closed);
+}
+
+/* Sleeps until the ring takes the batch, or all waiting was ended. */
+static bool wait_and_offer(struct intake *intake, struct gate *gate, struct batch *batch)
+{
+    struct ring *ring = gate->entrance.ring;
     struct bell *drained = ring_drained(ring);
     for (;;) {
         uint32_t seen = bell_listen(drained);
         if (ring_offer(ring, batch))
             return true;
-        if (atomic_load(&intake->given_up))
+        if (waits_no_more(intake, gate))
             return false;
         bell_wait(drained, seen, -1);
     }
 }
 
 /* Sleeps until no more than NEAR waits in the ring, or all waiting was ended. */
-static void wait_until_near(struct intake *intake, struct ring *ring)
+static void wait_until_near(struct intake *intake, struct gate *gate)
 {
+    struct ring *ring = gate->entrance.ring;
     struct bell *drained = ring_drained(ring);
-    while (ring_octets(ring) > NEAR && !atomic_load(&intake->given_up)) {
+    while (ring_octets(ring) > NEAR && !waits_no_more(intake, gate)) {
         uint32_t seen = bell_listen(drained);
-        if (ring_octets(ring) > NEAR && !atomic_load(&intake->given_up))
+        if (ring_octets(ring) > NEAR && !waits_no_more(intake, gate))
             bell_wait(drained, seen, -1);
     }
 }
@@ -103,17 +170,17 @@ static bool offer_once(struct gate *gate, struct batch *batch)
     return batch && ring_offer(ring, batch);
 }
 
-static void offer_to(struct intake *intake, struct gate *gate, struct batch *batch)
+static void offer_to(struct intake *intake, struct gate *gate, struct batch *batch, bool wait)
 {
     static struct log_limit limit;
     const struct entrance *entrance = &gate->entrance;
     uint32_t count = batch->count; /* once offered, the batch is the consumer's to free */
     account_received(entrance->account, count);
-    if (intake->near && intake->when_full == WHEN_FULL_BLOCK)
-        wait_until_near(intake, entrance->ring);
+    if (intake->near && wait)
+        wait_until_near(intake, gate);
     if (offer_once(gate, batch))
         return;
-    if (intake->when_full == WHEN_FULL_BLOCK && wait_and_offer(intake, entrance->ring, batch))
+    if (wait && wait_and_offer(intake, gate, batch))
         return;
     gate->crowded = true;
     account_dropped(entrance->account, count);
@@ -123,15 +190,39 @@ static void offer_to(struct intake *intake, struct gate *gate, struct batch *bat
                 entrance->sink, intake->source);
 }
 
+/* To each of the first `count` routes. Takes over no reference. False: all of them are closed. */
+static bool offer_to_all(struct intake *intake, struct batch *batch, unsigned count, bool wait)
+{
+    bool any = false;
+    for (unsigned i = 0; i < count; i++) {
+        struct gate *gate = intake->gates[i];
+        if (!go_in(gate)) {
+            pledge_settle(batch->pledge, batch->count); /* nobody wants it there any more */
+            continue;
+        }
+        /* our own reference stays to the end: a quick sink does not free the batch while another ring is still being
+         * offered it */
+        batch_ref(batch, 1);
+        offer_to(intake, gate, batch, wait);
+        go_out(gate);
+        any = true;
+    }
+    return any;
+}
+
 void intake_offer(struct intake *intake, struct batch *batch)
 {
-    /* one reference for each ring, and our own to the end, so that a quick sink cannot free the batch
-     * while another ring is still being offered it */
-    pledge_promise(batch->pledge, (uint64_t)batch->count * intake->count);
-    batch_ref(batch, intake->count);
-    for (unsigned i = 0; i < intake->count; i++)
-        offer_to(intake, &intake->gates[i], batch);
+    unsigned count = gate_count(intake);
+    pledge_promise(batch->pledge, (uint64_t)batch->count * count);
+    offer_to_all(intake, batch, count, intake->when_full == WHEN_FULL_BLOCK);
     batch_unref(batch);
+}
+
+bool intake_pass_on(struct intake *intake, struct batch *batch, bool wait)
+{
+    unsigned count = gate_count(intake);
+    pledge_more(batch->pledge, (uint64_t)batch->count * count);
+    return offer_to_all(intake, batch, count, wait);
 }
 
 void intake_stay_near(struct intake *intake)
@@ -143,11 +234,15 @@ bool intake_would_wait(const struct intake *intake, size_t len)
 {
     if (intake->when_full != WHEN_FULL_BLOCK || atomic_load(&intake->given_up))
         return false;
-    for (unsigned i = 0; i < intake->count; i++) {
-        if (!ring_has_room(intake->gates[i].entrance.ring, batch_footprint(len)))
-            return true;
+    bool full = false;
+    for (unsigned i = 0; i < gate_count(intake) && !full; i++) {
+        struct gate *gate = intake->gates[i];
+        if (!go_in(gate))
+            continue;
+        full = !ring_has_room(gate->entrance.ring, batch_footprint(len));
+        go_out(gate);
     }
-    return false;
+    return full;
 }
 
 void intake_flush(struct intake *intake)
@@ -189,9 +284,13 @@ size_t intake_left(const struct intake *intake)
 
 void intake_refuse(struct intake *intake, uint64_t n)
 {
-    for (unsigned i = 0; i < intake->count; i++) {
-        account_received(intake->gates[i].entrance.account, n);
-        account_refused(intake->gates[i].entrance.account, n);
+    for (unsigned i = 0; i < gate_count(intake); i++) {
+        struct gate *gate = intake->gates[i];
+        if (!go_in(gate))
+            continue;
+        account_received(gate->entrance.account, n);
+        account_refused(gate->entrance.account, n);
+        go_out(gate);
     }
 }
 
@@ -203,6 +302,8 @@ struct upstream *intake_upstream(struct intake *intake)
 void intake_give_up(struct intake *intake)
 {
     atomic_store(&intake->given_up, 1);
-    for (unsigned i = 0; i < intake->count; i++)
-        bell_ring(ring_drained(intake->gates[i].entrance.ring));
+    for (unsigned i = 0; i < gate_count(intake); i++) {
+        if (!atomic_load(&intake->gates[i]->closed))
+            bell_ring(ring_drained(intake->gates[i]->entrance.ring));
+    }
 }

@@ -6,7 +6,7 @@
  *     source ── space, commit, flush ──► intake ── offer ──┬─► ring ─► route
  *                                                          └─► ring ─► route
  *
- * All calls are made by the source's one thread, but for intake_give_up (any thread). */
+ * All calls are made by the source's one thread, but for those that say otherwise. */
 #ifndef BRIDGE_INTAKE_H
 #define BRIDGE_INTAKE_H
 
@@ -31,8 +31,13 @@ struct entrance {
 struct intake *intake_new(const char *source, enum when_full when_full);
 void intake_free(struct intake *intake);
 
-/* Before the source's thread starts. False when memory runs out. */
+/* Main thread, at any time: one more route. False when memory runs out, or there are INTAKE_ROUTES. */
+enum { INTAKE_ROUTES = 1024 };
 bool intake_add(struct intake *intake, struct entrance entrance);
+
+/* Main thread, at any time: nothing more goes into this ring once it returns; who waits for room there is woken, and
+ * drops. */
+void intake_remove(struct intake *intake, const struct ring *ring);
 
 /* Where to put the next octets: at least `want` (at most SLAB_SPARE + BATCH_LIMIT), `*have` of them,
  * right behind what was committed. Sends the open batch on where it must. NULL: out of memory. */
@@ -57,6 +62,11 @@ bool intake_would_wait(const struct intake *intake, size_t len);
 
 /* Sends a batch on that the source made itself; takes over its reference. */
 void intake_offer(struct intake *intake, struct batch *batch);
+
+/* For who sends on what is on another account already, and tied to its pledge: each route adds its share to that. Where
+ * `wait` says so it waits for room, whatever the intake's own rule. False, and nothing was done: there is no route. The batch
+ * is borrowed. */
+bool intake_pass_on(struct intake *intake, struct batch *batch, bool wait);
 
 /* `n` messages arrived that break a limit or cannot be read: they are received and malformed. */
 void intake_refuse(struct intake *intake, uint64_t n);

@@ -36,6 +36,7 @@ struct tally account_read(const struct account *account)
     struct tally t = {
         .delivered = settled[OUTCOME_DELIVERED],
         .filtered = settled[OUTCOME_FILTERED],
+        .rejected = settled[OUTCOME_REJECTED],
         .malformed = settled[OUTCOME_MALFORMED] +
                      atomic_load_explicit(&account->refused, memory_order_acquire),
         .failed = settled[OUTCOME_FAILED],
@@ -43,7 +44,7 @@ struct tally account_read(const struct account *account)
     };
     /* last: it is never behind what was read before it, so in_flight is never negative */
     t.received = atomic_load_explicit(&account->received, memory_order_acquire);
-    t.in_flight = t.received - t.delivered - t.filtered - t.malformed - t.failed - t.dropped;
+    t.in_flight = t.received - t.delivered - t.filtered - t.rejected - t.malformed - t.failed - t.dropped;
     return t;
 }
 
@@ -53,6 +54,7 @@ void tally_add(struct tally *sum, const struct tally *one)
     sum->delivered += one->delivered;
     sum->dropped += one->dropped;
     sum->filtered += one->filtered;
+    sum->rejected += one->rejected;
     sum->malformed += one->malformed;
     sum->failed += one->failed;
     sum->in_flight += one->in_flight;

@@ -1,6 +1,6 @@
 /* The account of one route: what its source gave it, and what became of each message.
  *
- *     received = delivered + dropped + filtered + malformed + failed + in_flight
+ *     received = delivered + dropped + filtered + rejected + malformed + failed + in_flight
  *
  * in_flight is what is left: it is computed, never counted, and is 0 once all is settled. Two threads
  * write, each its own cache line: the source's and the sink's. Any thread may read at any time, and
@@ -15,6 +15,7 @@
 enum outcome {
     OUTCOME_DELIVERED, /* the sink's peer took them */
     OUTCOME_FILTERED,  /* a policy took them out on purpose */
+    OUTCOME_REJECTED,  /* a policy sent them to another sink, where they are received anew */
     OUTCOME_MALFORMED, /* could not be decoded where decoding was needed */
     OUTCOME_FAILED,    /* the sink gave up for good */
     OUTCOMES
@@ -33,6 +34,7 @@ struct tally {
     uint64_t delivered;
     uint64_t dropped;
     uint64_t filtered;
+    uint64_t rejected;
     uint64_t malformed;
     uint64_t failed;
     uint64_t in_flight;

@@ -13,7 +13,7 @@ enum { PERIOD_MS = 1000 };
 static bool a_sink_writes_there(const struct config *config)
 {
     for (unsigned i = 0; i < config->sink_count; i++) {
-        if (strcmp(config->sinks[i].address, "-") == 0)
+        if (strcmp(config->sinks[i]->address, "-") == 0)
             return isatty(STDOUT_FILENO);
     }
     return false;

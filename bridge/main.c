@@ -64,7 +64,9 @@ static bool signals_start(struct signals *signals, struct bell *bell, pthread_t 
 
 /* Where a run stands on its way out. */
 struct run {
-    const struct config *config;
+    struct config *config;
+    int argc; /* to read the configuration again */
+    char **argv;
     struct hop *hop;
     struct signals *signals;
     struct bell *bell;
@@ -78,6 +80,39 @@ struct run {
     bool gave_up;
 };
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* The hop's own settings: some can be changed under way. */
+static void change_settings(struct config *config, struct config *next)
+{
+    if (strcmp(config->hop, next->hop) != 0 || !same_text(config->status, next->status) || config->log != next->log)
+        log_line(LOG_WARN, "hop, status and log are not changed under way: that takes a restart");
+    config->drain_ms = next->drain_ms;
+    free(config->ledger_file);
+    config->ledger_file = next->ledger_file;
+    next->ledger_file = NULL;
+}
+
+/* SIGHUP: sinks reopen what they write to, and what is new in the configuration is done. */
+static void read_again(struct run *run)
+{
+    struct config next;
+    struct error error = {{0}};
+    hop_reopen(run->hop);
+    enum cli_action action = cli_parse(&next, run->argc, run->argv, &error);
+    if (action == CLI_RUN && hop_reload(run->hop, &next, &error)) {
+        change_settings(run->config, &next);
+        log_line(LOG_INFO, "the configuration was read again");
+    } else {
+        log_line(LOG_ERROR, "the configuration was read again, but not taken over: %s; everything goes on as it was",
+                 error.text);
+    }
+    config_free(&next);
+}
+
 static void heed_signals(struct run *run)
 {
     unsigned ledgers = atomic_load(&run->signals->ledgers);
@@ -88,8 +123,8 @@ static void heed_signals(struct run *run)
     run->ledgers_seen = ledgers;
 
     unsigned reopens = atomic_load(&run->signals->reopens);
-    if (reopens != run->reopens_seen)
-        hop_reopen(run->hop);
+    if (reopens != run->reopens_seen && run->stops_seen == 0)
+        read_again(run);
     run->reopens_seen = reopens;
 
     unsigned stops = atomic_load(&run->signals->stops);
@@ -115,9 +150,9 @@ static int sooner(int a, int b)
 }
 
 /* Sleeps until something happens, or the drain's time is over. */
-static void wait_for_change(struct run *run, uint32_t seen)
+static void wait_for_change(struct run *run, uint32_t seen, int progress)
 {
-    int timeout = sooner(service_alive(), live_draw(&run->live, run->hop));
+    int timeout = sooner(progress, sooner(service_alive(), live_draw(&run->live, run->hop)));
     if (run->deadline >= 0 && !run->gave_up) {
         int64_t left = run->deadline - clock_ms(CLOCK_MONOTONIC);
         timeout = sooner(timeout, left > 0 ? (int)left : 0);
@@ -140,9 +175,10 @@ static void run_to_the_end(struct run *run)
             status_set_ready(run->status, false);
             hop_close_sinks(run->hop);
         }
+        int progress = hop_progress(run->hop);
         if (run->sinks_closed && hop_sinks_ended(run->hop))
             return;
-        wait_for_change(run, seen);
+        wait_for_change(run, seen, progress);
     }
 }
 
@@ -164,10 +200,13 @@ static bool write_ledger(struct hop *hop, const char *path)
     return ok;
 }
 
-static int run_hop(const struct config *config, struct signals *signals, struct bell *bell)
+static int run_hop(struct run run)
 {
+    struct config *config = run.config;
     struct error error = {{0}};
-    struct hop *hop = hop_open(config, bell, &error);
+    struct live live;
+    live_start(&live, config); /* looks at the sinks, which the hop takes over */
+    struct hop *hop = hop_open(config, run.bell, &error);
     struct status *status = NULL;
     if (hop && config->status)
         status = status_open(config->status, config->hop, hop, &error);
@@ -180,8 +219,9 @@ static int run_hop(const struct config *config, struct signals *signals, struct 
     status_set_ready(status, true);
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
     service_ready();
-    struct run run = {.config = config, .hop = hop, .signals = signals, .bell = bell, .status = status, .deadline = -1};
-    live_start(&run.live, config);
+    run.hop = hop;
+    run.status = status;
+    run.live = live;
     run_to_the_end(&run);
     live_end(&run.live);
     hop_print_ledger(hop, stderr);
@@ -202,7 +242,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static int run(const struct config *config)
+static int run(struct config *config, int argc, char **argv)
 {
     struct bell bell = {0};
     struct signals signals;
@@ -214,7 +254,8 @@ static int run(const struct config *config)
         fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
         return EXIT_NO_START;
     }
-    int status = run_hop(config, &signals, &bell);
+    int status = run_hop((struct run){
+        .config = config, .argc = argc, .argv = argv, .signals = &signals, .bell = &bell, .deadline = -1});
     pthread_cancel(thread);
     pthread_join(thread, NULL);
     return status;
@@ -233,7 +274,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     switch (cli_parse(&config, argc, argv, &error)) {
     case CLI_RUN:
-        status = run(&config);
+        status = run(&config, argc, argv);
         break;
     case CLI_CHECK:
         config_describe(&config, stdout);

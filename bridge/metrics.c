@@ -11,6 +11,7 @@ enum family {
     DELIVERED,
     DROPPED,
     FILTERED,
+    REJECTED,
     MALFORMED,
     FAILED,
     IN_FLIGHT,
@@ -29,6 +30,7 @@ enum family {
     UPSTREAM_DELIVERED,
     UPSTREAM_DROPPED,
     UPSTREAM_FILTERED,
+    UPSTREAM_REJECTED,
     UPSTREAM_MALFORMED,
     UPSTREAM_FAILED,
     UPSTREAM_IN_FLIGHT,
@@ -48,6 +50,7 @@ static const struct {
     [DELIVERED] = {"delivered_total", "counter", "Messages that the sink's peer took."},
     [DROPPED] = {"dropped_total", "counter", "Messages that a full ring refused: front loss."},
     [FILTERED] = {"filtered_total", "counter", "Messages that a policy took out on purpose."},
+    [REJECTED] = {"rejected_total", "counter", "Messages that a policy sent to another sink."},
     [MALFORMED] = {"malformed_total", "counter", "Messages that could not be decoded, or broke a limit."},
     [FAILED] = {"failed_total", "counter", "Messages that the sink gave up for good."},
     [IN_FLIGHT] = {"in_flight_messages", "gauge", "Messages in the ring or in the sink's hands."},
@@ -69,6 +72,7 @@ static const struct {
     [UPSTREAM_DELIVERED] = {"upstream_delivered_total", "counter", "The hop's own ledger: delivered."},
     [UPSTREAM_DROPPED] = {"upstream_dropped_total", "counter", "The hop's own ledger: dropped."},
     [UPSTREAM_FILTERED] = {"upstream_filtered_total", "counter", "The hop's own ledger: filtered."},
+    [UPSTREAM_REJECTED] = {"upstream_rejected_total", "counter", "The hop's own ledger: rejected."},
     [UPSTREAM_MALFORMED] = {"upstream_malformed_total", "counter", "The hop's own ledger: malformed."},
     [UPSTREAM_FAILED] = {"upstream_failed_total", "counter", "The hop's own ledger: failed."},
     [UPSTREAM_IN_FLIGHT] = {"upstream_in_flight_messages", "gauge", "The hop's own ledger: in flight."},
@@ -208,6 +212,7 @@ static void put_route(void *arg, const struct route_view *route)
     put_series(sheet, DELIVERED, t->delivered);
     put_series(sheet, DROPPED, t->dropped);
     put_series(sheet, FILTERED, t->filtered);
+    put_series(sheet, REJECTED, t->rejected);
     put_series(sheet, MALFORMED, t->malformed);
     put_series(sheet, FAILED, t->failed);
     put_series(sheet, IN_FLIGHT, t->in_flight);
@@ -236,6 +241,7 @@ static void put_upstream_hop(struct sheet *sheet, const struct hop_ledger *hop)
     put_series(sheet, UPSTREAM_DELIVERED, t->delivered);
     put_series(sheet, UPSTREAM_DROPPED, t->dropped);
     put_series(sheet, UPSTREAM_FILTERED, t->filtered);
+    put_series(sheet, UPSTREAM_REJECTED, t->rejected);
     put_series(sheet, UPSTREAM_MALFORMED, t->malformed);
     put_series(sheet, UPSTREAM_FAILED, t->failed);
     put_series(sheet, UPSTREAM_IN_FLIGHT, t->in_flight);

@@ -35,6 +35,13 @@ static inline void pledge_promise(struct pledge *pledge, uint64_t messages)
         atomic_store_explicit(&pledge->open, messages, memory_order_relaxed);
 }
 
+/* By who holds a reference: so many more are to be settled. */
+static inline void pledge_more(struct pledge *pledge, uint64_t messages)
+{
+    if (pledge)
+        atomic_fetch_add_explicit(&pledge->open, messages, memory_order_relaxed);
+}
+
 static inline struct pledge *pledge_ref(struct pledge *pledge)
 {
     /* relaxed: the caller's own reference keeps it alive */

@@ -13,10 +13,16 @@ enum {
 };
 
 struct route {
-    const char *source;
-    struct ring *ring;
+    struct named source;
+    bool waits; /* the source waits where its messages find no room */
+    struct ring *ring; /* NULL once the outlet was emptied */
     struct account account;
     struct pace pace;
+};
+
+/* What a policy's steps take out, and send elsewhere. */
+struct gates {
+    struct intake *to[PLAN_STEPS];
 };
 
 struct outlet {
@@ -30,8 +36,13 @@ struct outlet {
     uint32_t ends[CHUNK_RECORDS];
     struct frame origins[CHUNK_RECORDS];
 
-    struct route **routes;
-    unsigned count;
+    struct policy *policy; /* NULL: everything passes */
+    struct gates gates;
+    _Atomic(struct policy_change *) change; /* for the thread to take over */
+
+    struct route *routes[INTAKE_ROUTES];
+    _Atomic unsigned count;
+    const struct route *served; /* whose batch is under way */
     struct bell filled; /* rung by all rings */
 
     pthread_t thread;
@@ -76,29 +87,49 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     return NULL;
 }
 
-bool outlet_add_route(struct outlet *o, const char *source, struct entrance *entrance)
+bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct entrance *entrance)
 {
-    struct route **routes = realloc(o->routes, (o->count + 1) * sizeof *routes);
-    if (!routes)
-        return false;
-    o->routes = routes;
-    struct route *route = aligned_alloc(_Alignof(struct route), sizeof *route);
+    unsigned count = outlet_route_count(o);
+    struct route *route = count < INTAKE_ROUTES ? aligned_alloc(_Alignof(struct route), sizeof *route) : NULL;
     if (!route)
         return false;
-    *route = (struct route){.source = source};
+    *route = (struct route){.source = source, .waits = waits};
     route->ring = ring_new(options_number(&o->endpoint->options, "ring"), &o->filled);
     if (!route->ring) {
         free(route);
         return false;
     }
-    routes[o->count++] = route;
+    o->routes[count] = route;
+    atomic_store_explicit(&o->count, count + 1, memory_order_release);
     *entrance = (struct entrance){
         .ring = route->ring, .account = &route->account, .sink = o->endpoint->url};
     return true;
 }
 
+/* A policy, and where it sends what it takes out: made by the main thread, taken over by the outlet's. */
+struct policy_change {
+    struct policy *policy;
+    struct gates gates;
+};
+
+bool outlet_change_policy(struct outlet *o, struct policy *policy, struct intake *const *gates, unsigned count)
+{
+    struct policy_change *change = calloc(1, sizeof *change);
+    if (!change)
+        return false;
+    change->policy = policy;
+    for (unsigned i = 0; i < count; i++)
+        change->gates.to[i] = gates[i];
+    struct policy_change *before = atomic_exchange(&o->change, change);
+    if (before)
+        policy_free(before->policy);
+    free(before);
+    bell_ring(&o->filled);
+    return true;
+}
+
 /* The frames of a batch from `start` to `end`. */
-static void write_frames(struct outlet *o, struct route *route, struct batch *batch,
+static void write_frames(struct outlet *o, struct account *account, struct batch *batch,
                          const uint8_t *start, const uint8_t *end, uint32_t count)
 {
     struct parcel parcel = {
@@ -106,16 +137,16 @@ static void write_frames(struct outlet *o, struct route *route, struct batch *ba
         .data = start,
         .len = (size_t)(end - start),
         .count = count,
-        .account = &route->account,
+        .account = account,
     };
     if (count > 0)
         o->ops->write(o->sink, &parcel);
 }
 
 /* The batch without its events: in one piece, as a rule, for it has none. */
-static void write_without_events(struct outlet *o, struct route *route, struct batch *batch)
+static void write_without_events(struct outlet *o, struct account *account, struct batch *batch)
 {
-    const struct parcel one = {.batch = batch, .account = &route->account};
+    const struct parcel one = {.batch = batch, .account = account};
     const uint8_t *start = batch->data;
     struct reader r = reader_over(batch->data, batch->len);
     struct frame frame;
@@ -123,16 +154,16 @@ static void write_without_events(struct outlet *o, struct route *route, struct b
     for (; frame_next(&r, &frame) && !atomic_load(&o->interrupted); count++) {
         if (!frame_is_event(frame))
             continue;
-        write_frames(o, route, batch, start, frame.data - FRAME_HEADER, count);
+        write_frames(o, account, batch, start, frame.data - FRAME_HEADER, count);
         parcel_settle(&one, OUTCOME_FILTERED, 1);
         start = frame.data + frame.len;
         count = UINT32_MAX; /* 0 at the next frame */
     }
     if (!atomic_load(&o->interrupted))
-        write_frames(o, route, batch, start, batch->data + batch->len, count);
+        write_frames(o, account, batch, start, batch->data + batch->len, count);
 }
 
-static void write_chunk(struct outlet *o, struct route *route, struct batch *batch, uint32_t count)
+static void write_chunk(struct outlet *o, struct account *account, struct batch *batch, uint32_t count)
 {
     struct parcel parcel = {
         .batch = batch,
@@ -141,18 +172,18 @@ static void write_chunk(struct outlet *o, struct route *route, struct batch *bat
         .ends = o->ends,
         .origins = o->origins,
         .count = count,
-        .account = &route->account,
+        .account = account,
     };
     if (count > 0)
         o->ops->write(o->sink, &parcel);
     buffer_clear(&o->records);
 }
 
-static void encode_and_write(struct outlet *o, struct route *route, struct batch *batch)
+static void encode_and_write(struct outlet *o, struct account *account, struct batch *batch)
 {
     struct reader r = reader_over(batch->data, batch->len);
     struct frame frame;
-    const struct parcel one = {.batch = batch, .account = &route->account};
+    const struct parcel one = {.batch = batch, .account = account};
     uint32_t count = 0;
     while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
         switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
@@ -171,32 +202,82 @@ static void encode_and_write(struct outlet *o, struct route *route, struct batch
             break;
         }
         if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
-            write_chunk(o, route, batch, count);
+            write_chunk(o, account, batch, count);
             count = 0;
         }
     }
-    write_chunk(o, route, batch, count);
+    write_chunk(o, account, batch, count);
+}
+
+/* What the policy let through, or all. */
+static void send(void *arg, struct batch *batch, struct account *account)
+{
+    struct outlet *o = arg;
+    if (atomic_load(&o->interrupted))
+        return;
+    if (o->encoder_ops)
+        encode_and_write(o, account, batch);
+    else if (o->no_events)
+        write_without_events(o, account, batch);
+    else
+        write_frames(o, account, batch, batch->data, batch->data + batch->len, batch->count);
+}
+
+/* What a step took out. It waits for room there only where the source of it would wait. */
+static bool reject(void *arg, unsigned nth, struct batch *batch)
+{
+    struct outlet *o = arg;
+    return o->gates.to[nth] && intake_pass_on(o->gates.to[nth], batch, o->served && o->served->waits);
+}
+
+static void put_policy_to_work(struct outlet *o)
+{
+    if (o->policy)
+        policy_connect(o->policy, &(struct policy_exits){.pass = send, .reject = reject, .arg = o});
+}
+
+/* The new policy begins where the old one gave back all that it held. */
+static void take_policy_change(struct outlet *o)
+{
+    struct policy_change *change = atomic_exchange(&o->change, NULL);
+    if (!change)
+        return;
+    if (o->policy)
+        policy_tick(o->policy, true);
+    policy_free(o->policy);
+    o->policy = change->policy;
+    o->gates = change->gates;
+    put_policy_to_work(o);
+    free(change);
 }
 
 /* One batch from each ring in turn, so that no source starves another. False: all are empty. */
 static bool serve_rings(struct outlet *o)
 {
     bool any = false;
-    for (unsigned i = 0; i < o->count; i++) {
-        struct batch *batch = ring_take(o->routes[i]->ring);
+    for (unsigned i = 0; i < outlet_route_count(o); i++) {
+        struct route *route = o->routes[i];
+        struct batch *batch = ring_take(route->ring);
         if (!batch)
             continue;
         any = true;
-        if (o->encoder_ops)
-            encode_and_write(o, o->routes[i], batch);
-        else if (o->no_events)
-            write_without_events(o, o->routes[i], batch);
+        o->served = route;
+        if (o->policy)
+            policy_run(o->policy, batch, &route->account);
         else
-            write_frames(o, o->routes[i], batch, batch->data, batch->data + batch->len, batch->count);
-        pace_note(&o->routes[i]->pace, batch);
+            send(o, batch, &route->account);
+        pace_note(&route->pace, batch);
         batch_unref(batch);
     }
+    o->served = NULL;
     return any;
+}
+
+/* What the steps hold back, where its time has come. */
+static void release(struct outlet *o, bool all)
+{
+    if (o->policy && (all || policy_due(o->policy) == 0))
+        policy_tick(o->policy, all);
 }
 
 /* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the sink
@@ -204,6 +285,9 @@ static bool serve_rings(struct outlet *o)
 static void rest(struct outlet *o, uint32_t seen)
 {
     int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
+    int due_ms = o->policy ? policy_due(o->policy) : -1;
+    if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms))
+        timeout_ms = due_ms;
     if (!o->ops->wait) {
         bell_wait(&o->filled, seen, timeout_ms);
         return;
@@ -223,12 +307,18 @@ static void *run(void *arg)
         if (atomic_load_explicit(&o->reopening, memory_order_relaxed) && /* the bell orders it */
             atomic_exchange(&o->reopening, false))
             o->ops->reopen(o->sink);
-        if (serve_rings(o))
+        if (atomic_load_explicit(&o->change, memory_order_relaxed))
+            take_policy_change(o);
+        bool served = serve_rings(o);
+        release(o, false);
+        if (served)
             continue;
         if (closing)
             break;
         rest(o, seen);
     }
+    if (!atomic_load(&o->interrupted))
+        release(o, true);
     if (o->ops->finish)
         o->ops->finish(o->sink);
     atomic_store(&o->ended, true);
@@ -238,6 +328,7 @@ static void *run(void *arg)
 
 bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
 {
+    take_policy_change(o);
     o->ended_bell = ended;
     int failed = pthread_create(&o->thread, NULL, run, o);
     if (failed)
@@ -263,7 +354,8 @@ void outlet_close(struct outlet *o)
 void outlet_interrupt(struct outlet *o)
 {
     atomic_store(&o->interrupted, true);
-    o->ops->interrupt(o->sink);
+    if (o->sink)
+        o->ops->interrupt(o->sink);
     bell_ring(&o->filled);
 }
 
@@ -272,31 +364,52 @@ bool outlet_ended(const struct outlet *o)
     return !o->started || atomic_load(&o->ended);
 }
 
-void outlet_free(struct outlet *o)
+void outlet_join(struct outlet *o)
 {
-    if (!o)
-        return;
     if (o->started)
         pthread_join(o->thread, NULL);
+    o->started = false;
+}
+
+void outlet_empty(struct outlet *o)
+{
+    outlet_join(o);
+    atomic_store(&o->ended, true);
     if (o->sink)
         o->ops->free(o->sink);
     if (o->encoder)
         o->encoder_ops->free(o->encoder);
-    for (unsigned i = 0; i < o->count; i++) {
+    struct policy_change *change = atomic_exchange(&o->change, NULL);
+    if (change)
+        policy_free(change->policy);
+    free(change);
+    policy_free(o->policy);
+    for (unsigned i = 0; i < outlet_route_count(o); i++) {
         ring_free(o->routes[i]->ring);
-        free(o->routes[i]);
+        o->routes[i]->ring = NULL;
     }
-    free(o->routes);
     buffer_free(&o->records);
+    o->sink = NULL;
+    o->encoder = NULL;
+    o->policy = NULL;
+}
+
+void outlet_free(struct outlet *o)
+{
+    if (!o)
+        return;
+    outlet_empty(o);
+    for (unsigned i = 0; i < outlet_route_count(o); i++)
+        free(o->routes[i]);
     free(o);
 }
 
 unsigned outlet_route_count(const struct outlet *o)
 {
-    return o->count;
+    return atomic_load_explicit(&o->count, memory_order_acquire);
 }
 
-const char *outlet_route_source(const struct outlet *o, unsigned i)
+struct named outlet_route_source(const struct outlet *o, unsigned i)
 {
     return o->routes[i]->source;
 }
@@ -311,10 +424,26 @@ struct tally outlet_route_tally(const struct outlet *o, unsigned i)
     return account_read(&o->routes[i]->account);
 }
 
+struct tally outlet_tally(const struct outlet *o)
+{
+    struct tally sum = {0};
+    for (unsigned i = 0; i < outlet_route_count(o); i++) {
+        struct tally one = outlet_route_tally(o, i);
+        tally_add(&sum, &one);
+    }
+    return sum;
+}
+
+const struct ring *outlet_route_ring_of(const struct outlet *o, unsigned i)
+{
+    return o->routes[i]->ring;
+}
+
 size_t outlet_route_ring(const struct outlet *o, unsigned i, size_t *capacity)
 {
-    *capacity = ring_capacity(o->routes[i]->ring);
-    return ring_octets(o->routes[i]->ring);
+    const struct ring *ring = o->routes[i]->ring;
+    *capacity = ring ? ring_capacity(ring) : 0;
+    return ring ? ring_octets(ring) : 0;
 }
 
 const struct pace *outlet_route_pace(const struct outlet *o, unsigned i)

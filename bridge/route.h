@@ -3,7 +3,7 @@
  * rings stand before it.
  *
  *     ring (source 1) ──┐
- *     ring (source 2) ──┴─► encoder ─► sink         each ring with its account: a route
+ *     ring (source 2) ──┴─► policy ─► encoder ─► sink         each ring with its account: a route
  */
 #ifndef BRIDGE_ROUTE_H
 #define BRIDGE_ROUTE_H
@@ -14,13 +14,25 @@
 
 struct outlet;
 
+/* A source or sink by its URL. Of those that bear one, the second has `nth` 2. */
+struct named {
+    const char *url;
+    unsigned nth;
+};
+
 /* Opens the sink. `endpoint` and `host` are borrowed. NULL with the error. Main thread, like all calls
  * here but those that say otherwise. */
 struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
                           struct error *error);
 
-/* Adds the route from a source: its ring and account. Before outlet_start. False: out of memory. */
-bool outlet_add_route(struct outlet *outlet, const char *source, struct entrance *entrance);
+/* Adds the route from a source, at any time: its ring and account. Its URL is borrowed; does it wait where there is no room?
+ * False: out of memory, or of routes. */
+bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, struct entrance *entrance);
+
+/* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over. What its steps
+ * send elsewhere goes to `gates` (as many as the plan has plan_rejects), which are borrowed; their "source's thread" is the
+ * outlet's. False: out of memory, nothing changed. */
+bool outlet_change_policy(struct outlet *outlet, struct policy *policy, struct intake *const *gates, unsigned count);
 
 /* Starts the thread; when it has ended, `ended` is rung. False with the error. */
 bool outlet_start(struct outlet *outlet, struct bell *ended, struct error *error);
@@ -37,15 +49,23 @@ void outlet_interrupt(struct outlet *outlet);
 /* Has the thread ended? */
 bool outlet_ended(const struct outlet *outlet);
 
-/* Joins the thread (which must be ending) and frees everything. */
+/* Joins the thread, which must be ending. */
+void outlet_join(struct outlet *outlet);
+
+/* The same, and frees all but the accounts; or those too. */
+void outlet_empty(struct outlet *outlet);
 void outlet_free(struct outlet *outlet);
 
 /* The routes. Any thread. */
 unsigned outlet_route_count(const struct outlet *outlet);
-const char *outlet_route_source(const struct outlet *outlet, unsigned i);
+struct named outlet_route_source(const struct outlet *outlet, unsigned i);
 const char *outlet_sink(const struct outlet *outlet);
+struct tally outlet_tally(const struct outlet *outlet); /* the sum */
 struct tally outlet_route_tally(const struct outlet *outlet, unsigned i);
 const struct pace *outlet_route_pace(const struct outlet *outlet, unsigned i);
+
+/* Main thread, until outlet_empty. */
+const struct ring *outlet_route_ring_of(const struct outlet *outlet, unsigned i);
 
 /* Octets in the route's ring now, and how many fit. */
 size_t outlet_route_ring(const struct outlet *outlet, unsigned i, size_t *capacity);

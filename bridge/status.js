@@ -5,7 +5,7 @@ const PERIOD = 1000; // ms between questions
 const PATIENCE = 5000; // ms until an answer is missing
 const HISTORY = 60; // answers that the little curves show
 const LINKS = 32; // more are in /ledger
-const COUNTERS = ["received", "delivered", "dropped", "filtered", "malformed", "failed", "in_flight"];
+const COUNTERS = ["received", "delivered", "dropped", "filtered", "rejected", "malformed", "failed", "in_flight"];
 const LOSSES = ["dropped", "malformed", "failed"];
 
 const $ = (id) => document.getElementById(id);

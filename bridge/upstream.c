@@ -176,6 +176,7 @@ void tally_json(struct buffer *out, const struct tally *tally)
     json_number(out, "delivered", tally->delivered);
     json_number(out, "dropped", tally->dropped);
     json_number(out, "filtered", tally->filtered);
+    json_number(out, "rejected", tally->rejected);
     json_number(out, "malformed", tally->malformed);
     json_number(out, "failed", tally->failed);
     json_number(out, "in_flight", tally->in_flight);
@@ -243,9 +244,11 @@ static void link_print(const struct upstream *upstream, const struct link *link,
         const struct hop_ledger *h = &link->hops[i];
         fprintf(out,
                 "    hop %-12s received %" PRIu64 " = delivered %" PRIu64 " + dropped %" PRIu64
-                " + filtered %" PRIu64 " + malformed %" PRIu64 " + failed %" PRIu64
-                " + in flight %" PRIu64 "; lost before it %" PRIu64 "\n",
-                h->hop, h->tally.received, h->tally.delivered, h->tally.dropped, h->tally.filtered,
+                " + filtered %" PRIu64,
+                h->hop, h->tally.received, h->tally.delivered, h->tally.dropped, h->tally.filtered);
+        if (h->tally.rejected)
+            fprintf(out, " + rejected %" PRIu64, h->tally.rejected);
+        fprintf(out, " + malformed %" PRIu64 " + failed %" PRIu64 " + in flight %" PRIu64 "; lost before it %" PRIu64 "\n",
                 h->tally.malformed, h->tally.failed, h->tally.in_flight, h->lost);
     }
 }

@@ -98,6 +98,16 @@ static void bus_destroy(struct tap_output *output)
 
 /* Opens the adapter's sink, so that a mistake is an error of tap_open; its thread starts in
  * bus_open. */
+static bool put_policy_to_work(struct bus *bus, struct error *error)
+{
+    struct policy *policy = bus->endpoint.policy;
+    bus->endpoint.policy = NULL;
+    if (!policy || outlet_change_policy(bus->outlet, policy, NULL, 0))
+        return true;
+    policy_free(policy);
+    return error_set(error, "out of memory");
+}
+
 static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
 {
     bus->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -105,6 +115,8 @@ static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
         return error_set(error, "no descriptor left: %s", strerror(errno));
     if (!endpoint_parse(&bus->endpoint, DIRECTION_SINK, url, error))
         return false;
+    if (bus->endpoint.policy && plan_rejects(policy_plan(bus->endpoint.policy), 0))
+        return error_set(error, "%.100s: a tap has no other sink that rejects: could name", url);
     if (options_number(&bus->endpoint.options, "ring") < 2 * WRITE_LIMIT)
         return error_set(error, "%.100s: ring=%s is too small for a tap; leave it out", url,
                          options_string(&bus->endpoint.options, "ring"));
@@ -113,7 +125,10 @@ static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
     bus->outlet = outlet_new(&bus->endpoint, &bus->host, error);
     if (!bus->outlet)
         return false;
-    return outlet_add_route(bus->outlet, "tap", &bus->entrance) ||
+    if (!put_policy_to_work(bus, error))
+        return false;
+    return outlet_add_route(bus->outlet, (struct named){.url = "tap", .nth = 1}, false,
+                            &bus->entrance) ||
            error_set(error, "out of memory for the ring");
 }
 
@@ -264,11 +279,8 @@ static void bus_close(struct tap_output *output, enum tap_end end, size_t torn,
     }
 
 static const struct tap_output_ops outputs[] = {
-    TAP_BUS_OUTPUT("nng+tcp"),
-    TAP_BUS_OUTPUT("nng+tls"),
-    TAP_BUS_OUTPUT("nng+ipc"),
-    TAP_BUS_OUTPUT("nng+inproc"),
-    TAP_BUS_OUTPUT("kafka"),
+    TAP_BUS_OUTPUT("nng+tcp"),    TAP_BUS_OUTPUT("nng+tls"), TAP_BUS_OUTPUT("nng+ipc"),
+    TAP_BUS_OUTPUT("nng+inproc"), TAP_BUS_OUTPUT("kafka"),
 };
 
 const struct tap_output_ops *const tap_bus_outputs[] = {&outputs[0], &outputs[1], &outputs[2],

@@ -86,9 +86,13 @@ class Help(lab.Case):
             self.assertIn(b"ring=", out)
         self.assertEqual(lab.run_bridge("--help", "pigeon")[0], 2)
 
+    def steps(self):
+        return re.findall(r"^  (\w+) ", lab.run_bridge("--help", "policy")[1].decode(), re.M)
+
     def test_the_adapters_page_is_what_the_help_says(self):
         page = lab.read_file(os.path.join(lab.ROOT, "docs/adapters.md")).decode()
-        for scheme in ("file", "unix", "nng+tcp", "http"):
+        for scheme in ("file", "unix", "nng+tcp", "nmsg+udp", "kafka", "http", "json", "nmsg", "text", "yaml", "policy",
+                       *self.steps()):
             text = lab.run_bridge("--help", scheme)[1].decode().rstrip()
             self.assertIn("".join("    " + line + "\n" if line else "\n" for line in text.split("\n")), page,
                           "run scripts/adapters-page and look at what changed")

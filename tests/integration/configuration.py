@@ -47,7 +47,7 @@ sinks:
                            f'sinks:\n  b: {{ url: "nng+tcp:127.0.0.1:1", listen: true }}\n')
         by_file = lab.run_bridge("--check", "--config", path)
         by_line = lab.run_bridge("--check", "--hop", "h", "--from", f"unix:{self.path('s')}#max-frame=64KiB",
-                                 "--to", "nng+tcp:127.0.0.1:1#listen")
+                                 "--to", "nng+tcp:127.0.0.1:1#listen,name=b")
         self.assertEqual(by_file, by_line)
         self.assertEqual(by_file[0], 0)
 

@@ -59,7 +59,7 @@ class Nginx(lab.Case):
         config = CONFIG.format(folder=self.folder, plain=self.plain, tls=self.tls, behind=self.behind.url,
                                settings=settings, user=user)
         path = self.write("nginx.conf", config.encode())
-        server = self.program("nginx", "-p", self.folder, "-c", path, "-e", self.path("error.log"))
+        self.server = server = self.program("nginx", "-p", self.folder, "-c", path, "-e", self.path("error.log"))
         self.addCleanup(lambda: server.process.poll() is None and server.stop())
         lab.eventually("nginx to listen", lambda: os.path.exists(self.path("pid")))
         lab.connect(("127.0.0.1", self.tls)).close()
@@ -130,8 +130,7 @@ class Nginx(lab.Case):
         bridge = self.bridge("--from", lab.corpus("unbound") + "#rate=12000/s", "--to",
                              f"{url}#body=frames,batch-count=100,inflight=2,linger=20ms")
         lab.eventually("some to arrive", lambda: len(self.behind.taken) > 20)
-        with open(self.path("pid")) as f:
-            os.kill(int(f.read()), 15)
+        self.server.stop()
         bridge.wait_log("trying again")
         again = self.program("nginx", "-p", self.folder, "-c", self.path("nginx.conf"), "-e", self.path("error.log"))
         self.addCleanup(lambda: again.process.poll() is None and again.stop())

@@ -31,7 +31,7 @@ static void every_outcome_has_its_counter(void **state)
     tally_add(&sum, &t);
     assert_int_equal(sum.received, 200);
     assert_int_equal(sum.in_flight, 74);
-    assert_int_equal(sum.delivered + sum.dropped + sum.filtered + sum.malformed + sum.failed, 126);
+    assert_int_equal(sum.delivered + sum.dropped + sum.filtered + sum.rejected + sum.malformed + sum.failed, 126);
 }
 
 struct desk {
@@ -84,7 +84,7 @@ static void the_equation_holds_in_every_reading(void **state)
     assert_int_equal(pthread_create(&threads[1], NULL, settle, &desk), 0);
     while (!atomic_load(&desk.over)) {
         struct tally t = account_read(&desk.account);
-        uint64_t sum = t.delivered + t.dropped + t.filtered + t.malformed + t.failed + t.in_flight;
+        uint64_t sum = t.delivered + t.dropped + t.filtered + t.rejected + t.malformed + t.failed + t.in_flight;
         /* in_flight is computed, so what could go wrong is that it is less than nothing */
         wrong += sum != t.received || t.in_flight > t.received || t.received < last;
         last = t.received;

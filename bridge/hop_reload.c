@@ -1,0 +1,320 @@
+/* Making a running hop what another configuration says. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "hop_inside.h"
+#include "log.h"
+
+/* Does a sink leave off being the same when this option changes? A policy is exchanged under way,
+ * and a name is only what others call it. */
+static bool matters(const struct option_spec *spec)
+{
+    return strcmp(spec->name, "policy") != 0 && strcmp(spec->name, "name") != 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->adapter != b->adapter || strcmp(a->url, b->url) != 0 ||
+        strcmp(a->address, b->address) != 0 || a->options.count != b->options.count)
+        return false;
+    for (unsigned i = 0; i < a->options.count; i++) {
+        if (matters(a->options.specs[i]) && !same_text(a->options.texts[i], b->options.texts[i]))
+            return false;
+    }
+    return true;
+}
+
+/* What becomes of what is there, and of what is to be there: one entry each for the sources and
+ * sinks of the hop and of the next configuration. */
+struct comparison {
+    const struct config *next;
+    bool feed_stays[HOP_PLACES], exit_stays[HOP_PLACES];
+    struct exit *sink_is[HOP_PLACES]; /* the next configuration's sink is this one, which stays */
+    bool source_is_there[HOP_PLACES];
+    bool diverted[HOP_PLACES];
+};
+
+static void compare_sources(const struct hop *hop, struct comparison *c)
+{
+    for (unsigned i = 0; i < c->next->source_count; i++) {
+        for (unsigned k = 0; k < hop->feed_count && !c->source_is_there[i]; k++) {
+            const struct feed *feed = hop->feeds[k];
+            if (feed->retired || c->feed_stays[k] ||
+                !same_endpoint(feed->endpoint, c->next->sources[i]))
+                continue;
+            c->feed_stays[k] = c->source_is_there[i] = true;
+        }
+    }
+}
+
+static void compare_sinks(const struct hop *hop, struct comparison *c)
+{
+    for (unsigned i = 0; i < c->next->sink_count; i++) {
+        c->diverted[i] = config_is_diverted(c->next, i);
+        for (unsigned k = 0; k < hop->exit_count && !c->sink_is[i]; k++) {
+            struct exit *exit = hop->exits[k];
+            if (exit->retired || c->exit_stays[k] || exit->role.diverted != c->diverted[i] ||
+                !same_endpoint(exit->endpoint, c->next->sinks[i]))
+                continue;
+            c->exit_stays[k] = true;
+            c->sink_is[i] = exit;
+        }
+    }
+}
+
+/* Is something at this address, or about to be no longer? */
+static bool source_is_taken(const struct hop *hop, const char *url)
+{
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        if (hop->feeds[i]->source && strcmp(hop->feeds[i]->name.url, url) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool sink_is_taken(const struct hop *hop, const char *url)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!hop->exits[i]->emptied && strcmp(hop->exits[i]->name.url, url) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void await(struct hop *hop, struct endpoint **endpoint, enum direction direction,
+                  bool diverted)
+{
+    hop->awaited[hop->awaited_count++] =
+        (struct awaited){.endpoint = *endpoint, .direction = direction, .diverted = diverted};
+    *endpoint = NULL;
+}
+
+static struct endpoint *take_over(struct endpoint **endpoint)
+{
+    struct endpoint *taken = *endpoint;
+    *endpoint = NULL;
+    return taken;
+}
+
+/* Opens what is new where nothing is in its way; the rest has to wait. False with the error. */
+static bool open_new(struct hop *hop, struct config *next, const struct comparison *c,
+                     struct error *error)
+{
+    bool ok = hop->awaited_count + next->sink_count + next->source_count <= HOP_AWAITED ||
+              error_set(error, "what the last change asked for is still being done");
+    for (unsigned i = 0; ok && i < next->sink_count; i++) {
+        if (c->sink_is[i])
+            continue;
+        if (sink_is_taken(hop, next->sinks[i]->url))
+            await(hop, &next->sinks[i], DIRECTION_SINK, c->diverted[i]);
+        else
+            ok = hop_add_sink(hop, take_over(&next->sinks[i]),
+                              (struct exit_role){.diverted = c->diverted[i]}, error);
+    }
+    for (unsigned i = 0; ok && i < next->source_count; i++) {
+        if (c->source_is_there[i])
+            continue;
+        if (source_is_taken(hop, next->sources[i]->url))
+            await(hop, &next->sources[i], DIRECTION_SOURCE, false);
+        else
+            ok = hop_add_source(hop, take_over(&next->sources[i]), error);
+    }
+    return ok;
+}
+
+static void retire_feed(struct hop *hop, struct feed *feed)
+{
+    feed->retired = true;
+    feed->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
+    if (feed->source)
+        feed->endpoint->adapter->source->stop(feed->source);
+    log_line(LOG_INFO, "source %s: no longer in the configuration; it stops", feed->name.url);
+}
+
+/* Nothing goes into its rings any more. */
+static void retire_exit(struct hop *hop, struct exit *exit)
+{
+    exit->retired = true;
+    exit->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        for (unsigned k = 0; k < outlet_route_count(exit->outlet); k++)
+            intake_remove(hop->feeds[i]->intake, outlet_route_ring_of(exit->outlet, k));
+    }
+    log_line(LOG_INFO,
+             "sink %s: no longer in the configuration; it delivers what it has, and stops",
+             exit->name.url);
+}
+
+static bool change_policies(struct config *next, const struct comparison *c, struct error *error)
+{
+    for (unsigned i = 0; i < next->sink_count; i++) {
+        struct exit *exit = c->sink_is[i];
+        if (!exit)
+            continue;
+        const char *called = options_string(&next->sinks[i]->options, "name");
+        free(exit->called);
+        exit->called = called ? strdup(called) : NULL;
+        if (strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
+            continue;
+        if (!hop_set_policy(exit, next->sinks[i], error))
+            return false;
+        memcpy(exit->endpoint->policy_hash, next->sinks[i]->policy_hash,
+               sizeof exit->endpoint->policy_hash);
+        log_line(LOG_INFO, "sink %s: its policy is another now", exit->name.url);
+    }
+    return true;
+}
+
+/* What open_new had opened before it failed. */
+static void take_back(struct hop *hop, unsigned feeds, unsigned exits, unsigned awaited)
+{
+    for (unsigned i = feeds; i < hop->feed_count; i++)
+        retire_feed(hop, hop->feeds[i]);
+    for (unsigned i = exits; i < hop->exit_count; i++)
+        retire_exit(hop, hop->exits[i]);
+    while (hop->awaited_count > awaited) {
+        struct endpoint *endpoint = hop->awaited[--hop->awaited_count].endpoint;
+        endpoint_free(endpoint);
+        free(endpoint);
+    }
+    hop_progress(hop);
+}
+
+bool hop_reload(struct hop *hop, struct config *next, struct error *error)
+{
+    if (hop->closing || next->sink_count > HOP_PLACES || next->source_count > HOP_PLACES)
+        return error_set(error, hop->closing ? "the hop is stopping" : "too many sources or sinks");
+    struct comparison *c = calloc(1, sizeof *c);
+    if (!c)
+        return error_set(error, "out of memory");
+    c->next = next;
+    compare_sources(hop, c);
+    compare_sinks(hop, c);
+    unsigned feeds = hop->feed_count, exits = hop->exit_count, awaited = hop->awaited_count;
+    hop->drain_ms = next->drain_ms;
+    bool ok = open_new(hop, next, c, error) && change_policies(next, c, error);
+    if (ok) {
+        for (unsigned i = 0; i < feeds; i++) {
+            if (!c->feed_stays[i] && !hop->feeds[i]->retired)
+                retire_feed(hop, hop->feeds[i]);
+        }
+        for (unsigned i = 0; i < exits; i++) {
+            if (!c->exit_stays[i] && !hop->exits[i]->retired)
+                retire_exit(hop, hop->exits[i]);
+        }
+        ok = hop_lead_diversions(hop, error);
+    } else {
+        take_back(hop, feeds, exits, awaited);
+    }
+    free(c);
+    hop_progress(hop);
+    return ok;
+}
+
+/* What has stopped gives back what it held; its accounts stay. */
+static void progress_feed(struct hop *hop, struct feed *feed, int64_t now)
+{
+    if (!feed->retired || !feed->source)
+        return;
+    if (feed->started && !atomic_load(&feed->ended)) {
+        if (now >= feed->deadline)
+            intake_give_up(feed->intake);
+        return;
+    }
+    if (feed->started)
+        pthread_join(feed->thread, NULL);
+    feed->started = false;
+    pthread_mutex_lock(&hop->lock);
+    feed->endpoint->adapter->source->free(feed->source);
+    feed->source = NULL;
+    pthread_mutex_unlock(&hop->lock);
+}
+
+/* Is there still one whose policy sends messages here? */
+static bool is_led_to(const struct hop *hop, const struct exit *exit)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        const struct exit *from = hop->exits[i];
+        for (unsigned k = 0; k < from->diversion_count && !outlet_ended(from->outlet); k++) {
+            if (from->diversions[k].exit == exit)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void progress_exit(struct hop *hop, struct exit *exit, int64_t now)
+{
+    if (!exit->closed && (hop->closing || exit->retired) && !is_led_to(hop, exit)) {
+        outlet_close(exit->outlet);
+        exit->closed = true;
+    }
+    if (!exit->retired || exit->emptied)
+        return;
+    if (!outlet_ended(exit->outlet)) {
+        if (now >= exit->deadline)
+            outlet_interrupt(exit->outlet);
+        return;
+    }
+    outlet_join(exit->outlet);
+    pthread_mutex_lock(&hop->lock);
+    outlet_empty(exit->outlet);
+    exit->emptied = true;
+    pthread_mutex_unlock(&hop->lock);
+}
+
+static bool open_awaited(struct hop *hop, const struct awaited *a, struct error *error)
+{
+    return a->direction == DIRECTION_SOURCE
+               ? hop_add_source(hop, a->endpoint, error)
+               : hop_add_sink(hop, a->endpoint,
+                              (struct exit_role){.diverted = a->diverted, .successor = true},
+                              error);
+}
+
+/* What can be opened now that others have stopped. */
+static void progress_awaited(struct hop *hop)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < hop->awaited_count; i++) {
+        const struct awaited a = hop->awaited[i];
+        struct error error = {{0}};
+        bool taken = a.direction == DIRECTION_SOURCE ? source_is_taken(hop, a.endpoint->url)
+                                                     : sink_is_taken(hop, a.endpoint->url);
+        if (taken)
+            hop->awaited[left++] = a;
+        else if (!open_awaited(hop, &a, &error) || !hop_lead_diversions(hop, &error))
+            log_line(LOG_ERROR, "%s; it is left out until the configuration is read again (SIGHUP)",
+                     error.text);
+    }
+    hop->awaited_count = left;
+}
+
+int hop_progress(struct hop *hop)
+{
+    int64_t now = clock_ms(CLOCK_MONOTONIC), next = INT64_MAX;
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        progress_feed(hop, hop->feeds[i], now);
+    for (unsigned i = 0; i < hop->exit_count; i++)
+        progress_exit(hop, hop->exits[i], now);
+    if (hop->awaited_count > 0 && !hop->closing)
+        progress_awaited(hop);
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        const struct feed *feed = hop->feeds[i];
+        if (feed->retired && feed->source && feed->deadline > now && feed->deadline < next)
+            next = feed->deadline;
+    }
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        const struct exit *exit = hop->exits[i];
+        if (exit->retired && !exit->emptied && exit->deadline > now && exit->deadline < next)
+            next = exit->deadline;
+    }
+    return next == INT64_MAX ? -1 : next - now > INT_MAX ? INT_MAX : (int)(next - now);
+}

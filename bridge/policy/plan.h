@@ -1,0 +1,45 @@
+/* A policy as it is written: steps in their order, each with its options.
+ *
+ *     policy:
+ *       - keep: { type: [CLIENT_RESPONSE, RESOLVER_RESPONSE], qname: "*.example.org" }
+ *       - dedupe: { window: 10s, rejects: chaff }
+ *
+ * Main thread. */
+#ifndef BRIDGE_POLICY_PLAN_H
+#define BRIDGE_POLICY_PLAN_H
+
+#include "../document.h"
+#include "step.h"
+
+enum { PLAN_STEPS = 32, PLAN_HASH = 65 };
+
+struct plan_step {
+    const struct step_ops *ops;
+    struct options options;
+};
+
+struct plan {
+    struct plan_step *steps; /* in memory that stays where it is */
+    unsigned count;          /* 0: there is no policy */
+};
+
+/* Reads the list of steps. False with FILE:LINE:COLUMN and the error. Free in either case. */
+bool plan_read(struct plan *plan, struct document *d, const yaml_node_t *list, struct error *error);
+
+/* The same from a file that holds the list, alone or under `policy:`. */
+bool plan_read_file(struct plan *plan, const char *path, struct error *error);
+
+void plan_free(struct plan *plan);
+
+/* Whom it sends what it takes out to: the i-th of the different names, NULL behind the last. */
+const char *plan_rejects(const struct plan *plan, unsigned i);
+
+/* SHA-256, in hexadecimal, of all steps, their options, and the contents of the files that these
+ * name: two who agreed on a policy can see that both mean the same. Secrets are not in it, only
+ * where they come from. False with the error. */
+bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error);
+
+/* A line for each step, in plain words. */
+void plan_say(const struct plan *plan, FILE *out);
+
+#endif

@@ -1,0 +1,65 @@
+/* A message before the steps of a policy: what they ask of it is looked for once, and not before it
+ * is asked. A step that changes the message puts another in its place. Owned by the route's thread,
+ * on its stack; nothing is allocated. */
+#ifndef BRIDGE_POLICY_SUBJECT_H
+#define BRIDGE_POLICY_SUBJECT_H
+
+#include "../parcel.h"
+#include "../scan/dns.h"
+#include "../scan/dnstap.h"
+
+enum { QUESTION_LABELS = 128 };
+
+/* The first question of a DNS message. */
+struct question {
+    struct octets dns; /* the message that it stands in */
+    uint16_t type;
+    uint16_t class;
+    uint32_t name_len;
+    unsigned label_count;            /* without the root */
+    uint8_t labels[QUESTION_LABELS]; /* where each one begins in `name` */
+    uint8_t name[DNS_NAME_WIRE_MAX]; /* lower-cased, not compressed, with the root */
+};
+
+enum subject_state { SUBJECT_UNSEEN, SUBJECT_THERE, SUBJECT_ABSENT };
+
+struct subject {
+    struct frame frame;   /* as it stands now; borrowed */
+    struct ticket ticket; /* whose account it is on; the pledge is borrowed */
+    const char *reason;   /* of the step that took it out, or NULL; lives for ever */
+    enum subject_state view_state, question_state;
+    struct dnstap_view view_; /* use the functions */
+    struct question question_;
+};
+
+static inline void subject_init(struct subject *s, struct frame frame, struct ticket ticket)
+{
+    s->frame = frame;
+    s->ticket = ticket;
+    s->reason = NULL;
+    s->view_state = s->question_state = SUBJECT_UNSEEN;
+}
+
+/* Another message in the place of this one; `frame` outlives the subject's way through the steps.
+ */
+static inline void subject_replace(struct subject *s, struct frame frame)
+{
+    s->frame = frame;
+    s->view_state = s->question_state = SUBJECT_UNSEEN;
+}
+
+/* Taken apart. NULL: it is no dnstap message. */
+const struct dnstap_view *subject_view(struct subject *subject);
+
+/* The DNS message that it is about: the response where there is one, else the query. Empty where
+ * there is none. */
+struct octets subject_dns(struct subject *subject);
+
+/* Its first question. NULL: there is none that can be read. */
+const struct question *subject_question(struct subject *subject);
+
+/* A wire-format name at the start of `wire`, made lower-case and taken apart like a question's.
+ * False where it is broken; only the name's fields are filled in. */
+bool question_read_name(struct dns_name name, struct question *question);
+
+#endif
