@@ -37,6 +37,7 @@ struct outlet {
     struct frame origins[CHUNK_RECORDS];
 
     struct policy *policy; /* NULL: everything passes */
+    char policy_hash[PLAN_HASH];
     struct gates gates;
     _Atomic(struct policy_change *) change; /* for the thread to take over */
 
@@ -109,15 +110,18 @@ bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct 
 /* A policy, and where it sends what it takes out: made by the main thread, taken over by the outlet's. */
 struct policy_change {
     struct policy *policy;
+    char hash[PLAN_HASH];
     struct gates gates;
 };
 
-bool outlet_change_policy(struct outlet *o, struct policy *policy, struct intake *const *gates, unsigned count)
+bool outlet_change_policy(struct outlet *o, struct policy *policy, const char *hash, struct intake *const *gates,
+                          unsigned count)
 {
     struct policy_change *change = calloc(1, sizeof *change);
     if (!change)
         return false;
     change->policy = policy;
+    snprintf(change->hash, sizeof change->hash, "%s", hash);
     for (unsigned i = 0; i < count; i++)
         change->gates.to[i] = gates[i];
     struct policy_change *before = atomic_exchange(&o->change, change);
@@ -247,6 +251,7 @@ static void take_policy_change(struct outlet *o)
     policy_free(o->policy);
     o->policy = change->policy;
     o->gates = change->gates;
+    memcpy(o->policy_hash, change->hash, sizeof o->policy_hash);
     put_policy_to_work(o);
     free(change);
 }
@@ -402,6 +407,11 @@ void outlet_free(struct outlet *o)
     for (unsigned i = 0; i < outlet_route_count(o); i++)
         free(o->routes[i]);
     free(o);
+}
+
+const char *outlet_policy_hash(const struct outlet *o)
+{
+    return o->policy_hash[0] ? o->policy_hash : NULL;
 }
 
 unsigned outlet_route_count(const struct outlet *o)

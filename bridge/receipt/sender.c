@@ -63,7 +63,8 @@ static void close_interval(struct receipt_sender *s, const char *why)
 
 static const char *policy_of(const struct receipt_sender *s)
 {
-    return s->host->policy ? s->host->policy : "none";
+    const char *policy = s->host->policy ? s->host->policy(s->host->arg) : NULL;
+    return policy ? policy : "none";
 }
 
 /* Why the open interval cannot take the next batch; NULL: it can. */

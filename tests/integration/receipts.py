@@ -155,6 +155,20 @@ class Same(ReceiptsCase):
         out = self.expect(0, "^near:[0-9a-f]{16}:dnstap/raw: Both saw the same 893 messages")
         self.assertEqual(out.count("Both saw the same 893 messages"), 2)
 
+    def test_the_policy_that_was_passed_is_named_by_both(self):
+        policy = self.write("policy.yaml", b"- keep: { type: [CLIENT_QUERY, CLIENT_RESPONSE] }\n")
+        port = lab.free_port()
+        far = self.far(port)
+        near = self.near(port, lab.corpus("bind"), more=",policy=" + policy)
+        self.assertEqual(near.wait(), 0, near.log())
+        far.wait_log("hop near .* ended at sequence")
+        far.stop()
+        _, check, _ = lab.run_bridge("--check", "--from", lab.corpus("bind"), "--to", "nng+tcp:127.0.0.1:1#policy=" + policy)
+        told = {line["policy"] for file in (self.a, self.b) for line in intervals_of(file)}
+        self.assertEqual(told, {re.search(r"policy ([0-9a-f]{64})", check.decode()).group(1)})
+        self.assertGreater(near.route()["filtered"], 0)
+        self.expect(0, f"^Both saw the same {near.route()['delivered']} messages")
+
     def test_a_quiet_link_is_receipted_in_time_and_then_rests(self):
         port, tap = lab.free_port(), self.path("tap")
         far = self.far(port)

@@ -103,14 +103,22 @@ static void put_frame(struct buffer *frames, uint64_t number, uint64_t *noise)
     buffer_put(frames, body, len);
 }
 
+static const char *policy;
+
+static const char *current_policy(void *arg)
+{
+    (void)arg;
+    return policy;
+}
+
 /* A batch sent. The policy changes now and then, which ends an interval. */
-static void send(struct link_made *l, struct receipt_sender *sender, struct sink_host *host, unsigned i, uint64_t *noise)
+static void send(struct link_made *l, struct receipt_sender *sender, unsigned i, uint64_t *noise)
 {
     static const char other[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     struct batch_made *b = &l->batches[i];
     uint32_t count = 1 + noise_below(noise, 199);
     if (noise_below(noise, 40) == 0)
-        host->policy = host->policy ? NULL : other;
+        policy = policy ? NULL : other;
     for (uint32_t k = 0; k < count; k++)
         put_frame(&b->frames, l->postmark.sequence + k, noise);
     receipt_sender_stamp(sender, &l->postmark);
@@ -208,14 +216,14 @@ static void run(uint64_t seed, uint32_t drop, uint32_t again, uint32_t late, uin
     static struct receipt_comparison found;
     struct link_made *l = calloc(1, sizeof *l);
     struct end near = {0}, far = {0};
-    struct sink_host host = {.hop = "near"};
+    const struct sink_host host = {.hop = "near", .policy = current_policy};
     uint64_t noise = seed;
     int held = -1;
     l->postmark.instance = seed;
     struct receipt_sender *sender = open_sender(&near, &host);
     struct receipt_receiver *receiver = open_receiver(&far);
     for (unsigned i = 0; i < BATCHES; i++) {
-        send(l, sender, &host, i, &noise);
+        send(l, sender, i, &noise);
         bool first = i == 0; /* a receiver judges nothing before it joined */
         if (drop && !first && noise_below(&noise, drop) == 0)
             continue;
