@@ -182,7 +182,9 @@ class Same(ReceiptsCase):
         def still():  # for three intervals and more
             before = [self.switches(p) for p in (near, far)]
             time.sleep(1)
-            return [self.switches(p) for p in (near, far)] == before
+            after = [self.switches(p) for p in (near, far)]
+            woken = [sum(x.get(task) != y[task] for task in y) for x, y in zip(before, after)]
+            return max(woken) <= (1 if os.environ.get("TEST_SHORT") else 0)  # a sanitizer may have a thread of its own
         lab.eventually("a second in which no interval wakes anybody", still)
         lab.finish(sock)
         near.stop()
@@ -193,15 +195,12 @@ class Same(ReceiptsCase):
 
     @staticmethod
     def switches(program):
-        """By all of our threads; nng's own look after their timers."""
-        total, folder = 0, f"/proc/{program.process.pid}/task"
+        """Of each thread."""
+        counts, folder = {}, f"/proc/{program.process.pid}/task"
         for task in os.listdir(folder):
-            with open(f"{folder}/{task}/comm") as f:
-                if f.read().startswith("nng"):
-                    continue
             with open(f"{folder}/{task}/status") as f:
-                total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1))
-        return total
+                counts[task] = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1)
+        return counts
 
 
 class Forsaken(Feeder):
