@@ -94,7 +94,7 @@ static void print_end(const struct side *side)
         printf("%s is not closed: it is being written, or its end is missing%s.\n", side->name,
                f->torn ? " (its last line is cut off)" : "");
     if (f->crashes > 0)
-        printf("%s was not closed %" PRIu64 " times before a start: what was not written then is not in it.\n", side->name,
+        printf("%s was not closed before %" PRIu64 " of its starts: what was not written then is not in it.\n", side->name,
                f->crashes);
     if (f->unwritten > 0)
         printf("%s lacks %" PRIu64 " lines that could not be written; it says so itself.\n", side->name, f->unwritten);

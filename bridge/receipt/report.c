@@ -1,5 +1,6 @@
 #include "receipt/report.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 const char *receipt_digits(uint64_t number, char out[RECEIPT_DIGITS])
@@ -77,18 +78,26 @@ static const struct {
 } words[FINDING_KINDS] = {
     [FINDING_MISSING] = {'r', " misses ", ""},
     [FINDING_REFUSED] = {'r', " refused ", " as broken"},
-    [FINDING_DIFFERS] = {'-', "the contents differ: ", ""},
-    [FINDING_POLICY] = {'-', "the policies differ: ", ""},
+    [FINDING_DIFFERS] = {'-', "contents differ: ", ""},
+    [FINDING_POLICY] = {'-', "policies differ: ", ""},
     [FINDING_UNRECEIVED] = {'r', " has no receipt of ", ""},
     [FINDING_UNSENT] = {'s', " has no receipt of ", ""},
     [FINDING_UNCOMPARED] = {'-', "not comparable: ", ""},
 };
 
-static void print_who(int kind, const char *sender, const char *receiver, FILE *out)
+/* Behind another clause, or at the beginning of a sentence. */
+static void print_words(const char *text, bool begins, FILE *out)
+{
+    if (begins && *text)
+        fputc(toupper((unsigned char)*text++), out);
+    fputs(text, out);
+}
+
+static void print_who(int kind, bool begins, const char *sender, const char *receiver, FILE *out)
 {
     if (words[kind].who != '-')
         fputs(words[kind].who == 's' ? sender : receiver, out);
-    fputs(words[kind].before, out);
+    print_words(words[kind].before, begins && words[kind].who == '-', out);
 }
 
 static void print_shared(const struct receipt_comparison *c, const char *sender, const char *receiver, FILE *out)
@@ -125,10 +134,10 @@ void receipt_report_sentence(const struct receipt_comparison *c, const char *sen
         if (c->totals[kind].messages == 0)
             continue;
         fputs(any ? "; " : "", out);
-        any = true;
-        print_who(kind, sender, receiver, out);
+        print_who(kind, !any, sender, receiver, out);
         print_where(c, kind, out);
         fputs(words[kind].after, out);
+        any = true;
     }
     char n[RECEIPT_DIGITS];
     uint64_t uncompared = c->totals[FINDING_UNCOMPARED].messages;
@@ -148,7 +157,7 @@ void receipt_report_details(const struct receipt_comparison *c, const char *send
     for (unsigned i = 0; i < c->finding_count; i++) {
         const struct receipt_finding *f = &c->findings[i];
         fputs("    ", out);
-        print_who((int)f->kind, sender, receiver, out);
+        print_who((int)f->kind, false, sender, receiver, out);
         print_range(f->first, f->last, out);
         fprintf(out, " (%s) of ", receipt_digits(f->last - f->first + 1, n));
         print_intervals(f->interval_first, f->interval_last, out);
