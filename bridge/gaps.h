@@ -1,5 +1,6 @@
-/* Ranges of numbers that are missing: ascending, apart, and bounded. Where there is no more room the lowest is
- * forgotten, and counted. Zeroed: none. Owned by one thread, or under its owner's lock. */
+/* Ranges of numbers that are missing: ascending, apart, and bounded. Where there is no more room
+ * the lowest is forgotten, and counted. Zeroed: none. Owned by one thread, or under its owner's
+ * lock. */
 #ifndef BRIDGE_GAPS_H
 #define BRIDGE_GAPS_H
 

@@ -30,8 +30,9 @@ static int new_key(const struct request *request, char **files)
     struct receipt_key *key = receipt_key_read(files[0], &error);
     if (!key)
         return complain(&error);
-    printf("%s is the key, for nobody else to see; %s.pub is for your partner.\npublic key: %s\nfingerprint: %s\n", files[0],
-           files[0], receipt_key_public(key), receipt_key_id(key));
+    printf("%s is the key, for nobody else to see; %s.pub is for your partner.\npublic key: "
+           "%s\nfingerprint: %s\n",
+           files[0], files[0], receipt_key_public(key), receipt_key_id(key));
     receipt_key_free(key);
     return 0;
 }
@@ -45,7 +46,7 @@ static int rotate(const struct request *request, char **files)
     }
     struct receipt_key *old = receipt_key_read(request->old_key, &error);
     struct receipt_key *new = old ? receipt_key_read(request->key, &error) : NULL;
-    bool ok = new && receipt_file_rotate(files[0], old, new, &error);
+    bool ok = new &&receipt_file_rotate(files[0], old, new, &error);
     if (ok)
         printf("%s goes on with the key %s\n", files[0], receipt_key_id(new));
     receipt_key_free(old);
@@ -94,10 +95,12 @@ static void print_end(const struct side *side)
         printf("%s is not closed: it is being written, or its end is missing%s.\n", side->name,
                f->torn ? " (its last line is cut off)" : "");
     if (f->crashes > 0)
-        printf("%s was not closed before %" PRIu64 " of its starts: what was not written then is not in it.\n", side->name,
-               f->crashes);
+        printf("%s was not closed before %" PRIu64
+               " of its starts: what was not written then is not in it.\n",
+               side->name, f->crashes);
     if (f->unwritten > 0)
-        printf("%s lacks %" PRIu64 " lines that could not be written; it says so itself.\n", side->name, f->unwritten);
+        printf("%s lacks %" PRIu64 " lines that could not be written; it says so itself.\n",
+               side->name, f->unwritten);
 }
 
 static const char *plural(unsigned count)
@@ -109,7 +112,8 @@ static void print_side(const struct side *side)
 {
     const struct receipt_facts *f = receipt_reader_facts(side->reader);
     printf("%s: %s, %s: %" PRIu64 " lines, %u link%s, signed by %s%s\n", side->name, side->path,
-           f->sender ? "sender" : "receiver", f->lines, side->links.count, plural(side->links.count), f->key,
+           f->sender ? "sender" : "receiver", f->lines, side->links.count,
+           plural(side->links.count), f->key,
            side->trusted ? "" : " (no key was given to compare it with)");
 }
 
@@ -121,8 +125,8 @@ static int verify(const struct request *request, char **files)
         const struct receipt_facts *f = receipt_reader_facts(side.reader);
         bool whole = f->closed && !f->torn;
         printf("%s is whole%s: %" PRIu64 " lines of a %s, %u link%s, signed by %s%s.\n", files[0],
-               whole ? "" : " as far as it goes", f->lines, f->sender ? "sender" : "receiver", side.links.count,
-               plural(side.links.count), f->key,
+               whole ? "" : " as far as it goes", f->lines, f->sender ? "sender" : "receiver",
+               side.links.count, plural(side.links.count), f->key,
                side.trusted ? "" : " (no key was given to compare it with)");
         print_end(&side);
         status = whole ? VERDICT_SAME : VERDICT_DIFFERENT;
@@ -165,13 +169,15 @@ static int compare_links(struct side *sender, struct side *receiver, FILE *detai
 
 static int compare_sides(struct side *a, struct side *b)
 {
-    bool a_sends = receipt_reader_facts(a->reader)->sender, b_sends = receipt_reader_facts(b->reader)->sender;
+    bool a_sends = receipt_reader_facts(a->reader)->sender,
+         b_sends = receipt_reader_facts(b->reader)->sender;
     struct side *sender = a_sends ? a : b, *receiver = a_sends ? b : a;
     char *text = NULL;
     size_t len = 0;
     unsigned common = 0;
     if (a_sends == b_sends) {
-        printf("A and B are both of a %s: there is nothing to compare.\n", a_sends ? "sender" : "receiver");
+        printf("A and B are both of a %s: there is nothing to compare.\n",
+               a_sends ? "sender" : "receiver");
         return VERDICT_UNKNOWN;
     }
     for (unsigned i = 0; i < receiver->links.count; i++)
@@ -188,8 +194,8 @@ static int compare_sides(struct side *a, struct side *b)
     print_side(a);
     print_side(b);
     if (receiver->links.count > common)
-        printf("%s has %u link%s of other senders.\n", receiver->name, receiver->links.count - common,
-               plural(receiver->links.count - common));
+        printf("%s has %u link%s of other senders.\n", receiver->name,
+               receiver->links.count - common, plural(receiver->links.count - common));
     if (details && fclose(details) == 0)
         fwrite(text, 1, len, stdout);
     free(text);
@@ -218,15 +224,19 @@ static int help(const struct request *request, char **files)
           "       dnstap-bridge receipts --verify FILE [--key PUB]\n"
           "       dnstap-bridge receipts --new-key FILE\n"
           "       dnstap-bridge receipts --rotate FILE --old-key KEY --key KEY\n"
-          "What two ends of a bus link signed about what crossed it (options receipts= and receipts-key=\n"
+          "What two ends of a bus link signed about what crossed it (options receipts= and "
+          "receipts-key=\n"
           "of nng and kafka).\n\n"
-          "  --compare A B    did sender and receiver see the same messages? in a sentence, then the details\n"
+          "  --compare A B    did sender and receiver see the same messages? in a sentence, then "
+          "the details\n"
           "  --verify FILE    are all lines there, in order, and as they were signed?\n"
           "  --new-key FILE   make a key: FILE, and FILE.pub for the partner\n"
           "  --rotate FILE    name the key that signs FILE from here on, signed by the old one\n\n"
-          "PUB is a public key in PEM: the partner's, as it was handed over. Without it a file is judged by the\n"
+          "PUB is a public key in PEM: the partner's, as it was handed over. Without it a file is "
+          "judged by the\n"
           "key that it names itself.\n"
-          "Exit: 0 the same, or whole and closed; 1 different, or not closed; 2 it cannot be said, or a bad file.\n",
+          "Exit: 0 the same, or whole and closed; 1 different, or not closed; 2 it cannot be said, "
+          "or a bad file.\n",
           stdout);
     return 0;
 }
@@ -265,8 +275,8 @@ static const char **find_value(struct request *request, const char *name)
     return NULL;
 }
 
-static bool parse(int argc, char **argv, const struct action **action, struct request *request, char **files,
-                  struct error *error)
+static bool parse(int argc, char **argv, const struct action **action, struct request *request,
+                  char **files, struct error *error)
 {
     int count = 0;
     for (int i = 1; i < argc; i++) {
@@ -279,15 +289,20 @@ static bool parse(int argc, char **argv, const struct action **action, struct re
         else if (value && i + 1 < argc)
             *value = argv[++i];
         else if (value || strncmp(argv[i], "--", 2) == 0 || count == ARGUMENTS_MAX)
-            return error_set(error, "'%s' is not understood here, or lacks its value; see 'receipts --help'", argv[i]);
+            return error_set(
+                error, "'%s' is not understood here, or lacks its value; see 'receipts --help'",
+                argv[i]);
         else
             files[count++] = argv[i];
     }
     if (!*action)
-        return error_set(error, "say what to do: --compare A B, --verify FILE, --new-key FILE, --rotate FILE; see "
-                                "'receipts --help'");
-    return count == (*action)->files || error_set(error, "%s takes %d file%s, not %d", (*action)->name, (*action)->files,
-                                                  (*action)->files == 1 ? "" : "s", count);
+        return error_set(
+            error,
+            "say what to do: --compare A B, --verify FILE, --new-key FILE, --rotate FILE; see "
+            "'receipts --help'");
+    return count == (*action)->files ||
+           error_set(error, "%s takes %d file%s, not %d", (*action)->name, (*action)->files,
+                     (*action)->files == 1 ? "" : "s", count);
 }
 
 int receipt_command(int argc, char **argv)

@@ -47,7 +47,8 @@ static bool add_link(struct receipt_links *links, const char *name)
     return true;
 }
 
-bool receipt_links_read(struct receipt_links *links, struct receipt_reader *reader, struct error *error)
+bool receipt_links_read(struct receipt_links *links, struct receipt_reader *reader,
+                        struct error *error)
 {
     *links = (struct receipt_links){0};
     enum receipt_found found = RECEIPT_BAD;
@@ -99,8 +100,8 @@ struct comparer {
 
     struct piece *blocks; /* the sender's, ascending */
     size_t block_count;
-    uint64_t done;  /* of the sender's blocks, in windows before */
-    bool last;      /* there are no more behind this window */
+    uint64_t done;      /* of the sender's blocks, in windows before */
+    bool last;          /* there are no more behind this window */
     uint64_t low, high; /* the numbers of the window */
     uint64_t intervals_seen;
 
@@ -158,7 +159,9 @@ static bool load_blocks(struct comparer *c, struct error *error)
         for (unsigned i = 0; i < c->line.block_count; i++, seen++) {
             const struct block *block = &c->line.blocks[i];
             if (block->first < next)
-                return error_set(error, "contradicts itself: line %" PRIu64 " tells of message %" PRIu64 " again",
+                return error_set(error,
+                                 "contradicts itself: line %" PRIu64 " tells of message %" PRIu64
+                                 " again",
                                  c->line.number, block->first);
             next = block->last + 1;
             if (seen < c->done)
@@ -170,7 +173,8 @@ static bool load_blocks(struct comparer *c, struct error *error)
         }
     }
     c->low = c->done == 0 ? 0 : c->high + 1;
-    c->high = c->last || c->block_count == 0 ? UINT64_MAX : c->blocks[c->block_count - 1].block.last;
+    c->high =
+        c->last || c->block_count == 0 ? UINT64_MAX : c->blocks[c->block_count - 1].block.last;
     return found == RECEIPT_AT_END;
 }
 
@@ -179,19 +183,29 @@ static bool in_window(const struct comparer *c, uint64_t first, uint64_t last)
     return last >= c->low && first <= c->high;
 }
 
+/* Room for one more; false: there is none, or too much of it. */
+static bool make_room(void **at, size_t *room, size_t count, size_t size)
+{
+    if (count < *room)
+        return true;
+    size_t more = *room ? 2 * *room : 256;
+    void *grown = more <= RUNS_MAX ? realloc(*at, more * size) : NULL;
+    if (!grown)
+        return false;
+    *at = grown;
+    *room = more;
+    return true;
+}
+
 static bool add_ranges(const struct comparer *c, struct ranges *to, const struct gaps *gaps)
 {
     for (unsigned i = 0; i < gaps->count; i++) {
         if (!in_window(c, gaps->at[i].from, gaps->at[i].to - 1))
             continue;
-        if (to->count == to->room) {
-            size_t room = to->room ? 2 * to->room : 64;
-            struct gap *at = room <= RUNS_MAX ? realloc(to->at, room * sizeof *at) : NULL;
-            if (!at)
-                return false;
-            to->at = at;
-            to->room = room;
-        }
+        void *at = to->at;
+        if (!make_room(&at, &to->room, to->count, sizeof *to->at))
+            return false;
+        to->at = at;
         to->at[to->count++] = gaps->at[i];
     }
     return true;
@@ -199,21 +213,18 @@ static bool add_ranges(const struct comparer *c, struct ranges *to, const struct
 
 static bool add_run(struct comparer *c, const struct block *block)
 {
-    if (c->run_count == c->run_room) {
-        size_t room = c->run_room ? 2 * c->run_room : 256;
-        struct piece *runs = room <= RUNS_MAX ? realloc(c->runs, room * sizeof *runs) : NULL;
-        if (!runs)
-            return false;
-        c->runs = runs;
-        c->run_room = room;
-    }
+    void *at = c->runs;
+    if (!make_room(&at, &c->run_room, c->run_count, sizeof *c->runs))
+        return false;
+    c->runs = at;
     c->runs[c->run_count++] = piece_of(&c->line, block);
     return true;
 }
 
 static int by_number(const void *a, const void *b)
 {
-    const struct block *x = &((const struct piece *)a)->block, *y = &((const struct piece *)b)->block;
+    const struct block *x = &((const struct piece *)a)->block,
+                       *y = &((const struct piece *)b)->block;
     if (x->first != y->first)
         return x->first < y->first ? -1 : 1;
     return x->last < y->last ? -1 : x->last > y->last;
@@ -249,7 +260,8 @@ static bool load_runs(struct comparer *c, struct error *error)
     c->run_count = c->missing.count = c->refused.count = 0;
     if (!receipt_reader_rewind(c->receiver, error))
         return false;
-    while (ok && (found = receipt_reader_next(c->receiver, &c->needle, &c->line, error)) == RECEIPT_FOUND) {
+    while (ok && (found = receipt_reader_next(c->receiver, &c->needle, &c->line, error)) ==
+                     RECEIPT_FOUND) {
         const struct receipt_line *line = &c->line;
         if (line->kind != RECEIPT_INTERVAL || strcmp(line->link, c->out->link) != 0)
             continue;
@@ -258,7 +270,8 @@ static bool load_runs(struct comparer *c, struct error *error)
             c->out->duplicates += line->duplicates;
         }
         c->forgot = c->forgot || line->missing.forgotten > 0;
-        ok = add_ranges(c, &c->missing, &line->missing) && add_ranges(c, &c->refused, &line->refused);
+        ok = add_ranges(c, &c->missing, &line->missing) &&
+             add_ranges(c, &c->refused, &line->refused);
         for (unsigned i = 0; ok && i < line->block_count; i++) {
             if (in_window(c, line->blocks[i].first, line->blocks[i].last))
                 ok = add_run(c, &line->blocks[i]);
@@ -280,12 +293,15 @@ static void widen(struct receipt_comparison *out, const struct receipt_finding *
     t->messages += f->last - f->first + 1;
     t->first = none || f->first < t->first ? f->first : t->first;
     t->last = none || f->last > t->last ? f->last : t->last;
-    t->interval_first = none || f->interval_first < t->interval_first ? f->interval_first : t->interval_first;
-    t->interval_last = none || f->interval_last > t->interval_last ? f->interval_last : t->interval_last;
+    t->interval_first =
+        none || f->interval_first < t->interval_first ? f->interval_first : t->interval_first;
+    t->interval_last =
+        none || f->interval_last > t->interval_last ? f->interval_last : t->interval_last;
 }
 
 /* Goes on with the finding before where it continues it. */
-static void find(struct comparer *c, enum receipt_finding_kind kind, uint64_t first, uint64_t last, uint64_t interval)
+static void find(struct comparer *c, enum receipt_finding_kind kind, uint64_t first, uint64_t last,
+                 uint64_t interval)
 {
     struct receipt_comparison *out = c->out;
     const struct receipt_finding f = {kind, first, last, interval, interval};
@@ -328,7 +344,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 static void find_absent(struct comparer *c, uint64_t first, uint64_t last, uint64_t interval)
 {
     while (first <= last) {
-        const struct gap *refused = range_at(&c->refused, first), *missing = range_at(&c->missing, first);
+        const struct gap *refused = range_at(&c->refused, first),
+                         *missing = range_at(&c->missing, first);
         enum receipt_finding_kind kind = c->forgot ? FINDING_MISSING : FINDING_UNRECEIVED;
         uint64_t to = last;
         if (refused && refused->from <= first) {
@@ -362,7 +379,8 @@ static void find_uncompared(struct comparer *c, const struct piece *sent, size_t
     }
 }
 
-/* A block of the sender beside the receiver's runs from the i-th on, which is the first that may touch it. */
+/* A block of the sender beside the receiver's runs from the i-th on, which is the first that may
+ * touch it. */
 static void compare_block(struct comparer *c, const struct piece *sent, size_t from)
 {
     const struct block *b = &sent->block;
@@ -400,8 +418,8 @@ static void compare_blocks(struct comparer *c)
     size_t i = 0;
     for (size_t k = 0; k < c->block_count; k++) {
         /* runs never reach over a multiple of the block's size: those of lower ones are past */
-        while (i < c->run_count && c->runs[i].block.first / BLOCK_MESSAGES <
-                                       c->blocks[k].block.first / BLOCK_MESSAGES)
+        while (i < c->run_count &&
+               c->runs[i].block.first / BLOCK_MESSAGES < c->blocks[k].block.first / BLOCK_MESSAGES)
             i++;
         compare_block(c, &c->blocks[k], i);
     }
@@ -448,8 +466,9 @@ static bool compare_windows(struct comparer *c, struct receipt_reader **bad, str
     return true;
 }
 
-bool receipt_compare(struct receipt_comparison *out, const char *link, struct receipt_reader *sender,
-                     struct receipt_reader *receiver, struct receipt_reader **bad, struct error *error)
+bool receipt_compare(struct receipt_comparison *out, const char *link,
+                     struct receipt_reader *sender, struct receipt_reader *receiver,
+                     struct receipt_reader **bad, struct error *error)
 {
     memset(out, 0, sizeof *out);
     out->link = link;

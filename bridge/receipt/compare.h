@@ -1,5 +1,6 @@
-/* Two files of receipts of one link, or several, side by side: which messages the sender says that it sent, and what
- * the receiver says of each. Windows of sequence numbers keep the memory bounded. Main thread. */
+/* Two files of receipts of one link, or several, side by side: which messages the sender says that
+ * it sent, and what the receiver says of each. Windows of sequence numbers keep the memory bounded.
+ * Main thread. */
 #ifndef RECEIPT_COMPARE_H
 #define RECEIPT_COMPARE_H
 
@@ -31,7 +32,7 @@ enum { FINDINGS_MAX = 100 }; /* kept of a link; the rest is counted */
 
 struct receipt_comparison {
     const char *link;
-    uint64_t same; /* messages whose digests agree */
+    uint64_t same;                   /* messages whose digests agree */
     uint64_t first, last, intervals; /* of the sender */
     uint64_t sent;
     uint64_t shared_sent, shared_received; /* where the sender spread its batches */
@@ -49,14 +50,17 @@ struct receipt_links { /* of a file, in the order of their coming */
     bool too_many;
 };
 
-/* The first pass over a file: judges it, and lists its links. False with the error. Free in either case. */
-bool receipt_links_read(struct receipt_links *links, struct receipt_reader *reader, struct error *error);
+/* The first pass over a file: judges it, and lists its links. False with the error. Free in either
+ * case. */
+bool receipt_links_read(struct receipt_links *links, struct receipt_reader *reader,
+                        struct error *error);
 bool receipt_links_have(const struct receipt_links *links, const char *name);
 void receipt_links_free(struct receipt_links *links);
 
-/* Compares one link after the first pass over both. False with the error, which names no file: `*bad` is the reader
- * whose file it is. */
-bool receipt_compare(struct receipt_comparison *out, const char *link, struct receipt_reader *sender,
-                     struct receipt_reader *receiver, struct receipt_reader **bad, struct error *error);
+/* Compares one link after the first pass over both. False with the error, which names no file:
+ * `*bad` is the reader whose file it is. */
+bool receipt_compare(struct receipt_comparison *out, const char *link,
+                     struct receipt_reader *sender, struct receipt_reader *receiver,
+                     struct receipt_reader **bad, struct error *error);
 
 #endif

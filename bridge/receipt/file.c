@@ -84,7 +84,8 @@ static bool write_line(struct receipt_file *file, struct buffer *fields, bool co
     bool ok = !file->line.failed && receipt_tail_append(&file->tail, &file->line);
     if (!ok)
         log_limited(&limit, LOG_ERROR,
-                    "%s: a receipt cannot be written to %s: %s; the messages go on, and the next line says how many "
+                    "%s: a receipt cannot be written to %s: %s; the messages go on, and the next "
+                    "line says how many "
                     "lines are not there",
                     file->url, file->path, strerror(errno));
     settle_owed(file, ok ? unwritten : 0, !ok && counts);
@@ -173,12 +174,15 @@ static bool check_end(struct receipt_file *file, struct error *error)
         return true;
     if (tail->sender != file->sender)
         return error_set(error, "receipts=%s: it is a %s's, and this is a %s", file->path,
-                         tail->sender ? "sender" : "receiver", file->sender ? "sender" : "receiver");
+                         tail->sender ? "sender" : "receiver",
+                         file->sender ? "sender" : "receiver");
     if (strcmp(tail->key, receipt_key_id(file->key)) != 0)
-        return error_set(error,
-                         "receipts=%s: its next line has to be signed by the key %.16s..., receipts-key is %.16s...: "
-                         "name the new one by 'dnstap-bridge receipts --rotate', or begin another file",
-                         file->path, tail->key, receipt_key_id(file->key));
+        return error_set(
+            error,
+            "receipts=%s: its next line has to be signed by the key %.16s..., receipts-key is "
+            "%.16s...: "
+            "name the new one by 'dnstap-bridge receipts --rotate', or begin another file",
+            file->path, tail->key, receipt_key_id(file->key));
     return true;
 }
 
@@ -191,7 +195,8 @@ struct receipt_file *receipt_file_open(const char *path, struct receipt_key *key
         error_set(error, "out of memory");
         return NULL;
     }
-    *file = (struct receipt_file){.path = strdup(path), .url = url, .sender = sender, .key = key, .tail = {.fd = -1}};
+    *file = (struct receipt_file){
+        .path = strdup(path), .url = url, .sender = sender, .key = key, .tail = {.fd = -1}};
     file->behind = &file->first;
     bool ok = file->path || error_set(error, "out of memory");
     ok = ok && receipt_tail_open(&file->tail, path, true, error) && check_end(file, error);
@@ -248,24 +253,27 @@ void receipt_file_close(struct receipt_file *file)
     pthread_mutex_unlock(&file->lock);
     pthread_join(file->thread, NULL);
     if (file->unwritten > 0)
-        log_line(LOG_ERROR, "%s: %" PRIu64 " receipts could not be written to %s", file->url, file->unwritten,
-                 file->path);
+        log_line(LOG_ERROR, "%s: %" PRIu64 " receipts could not be written to %s", file->url,
+                 file->unwritten, file->path);
     pthread_mutex_destroy(&file->lock);
     pthread_cond_destroy(&file->filled);
     file_free(file);
 }
 
-bool receipt_file_rotate(const char *path, const struct receipt_key *old, const struct receipt_key *new,
-                         struct error *error)
+bool receipt_file_rotate(const char *path, const struct receipt_key *old,
+                         const struct receipt_key *new, struct error *error)
 {
     struct receipt_tail tail;
     struct buffer fields = {0}, line = {0};
     if (!receipt_tail_open(&tail, path, false, error))
         return false;
-    bool ok = !tail.fresh || error_set(error, "%s: there is no line yet that a key has signed", path);
+    bool ok =
+        !tail.fresh || error_set(error, "%s: there is no line yet that a key has signed", path);
     if (ok && strcmp(tail.key, receipt_key_id(old)) != 0)
-        ok = error_set(error, "%s: its next line has to be signed by the key %.16s..., the old one given is %.16s...", path,
-                       tail.key, receipt_key_id(old));
+        ok = error_set(
+            error,
+            "%s: its next line has to be signed by the key %.16s..., the old one given is %.16s...",
+            path, tail.key, receipt_key_id(old));
     if (ok) {
         receipt_fields_begin(&fields, "key", tail.sender);
         put_time(&fields);

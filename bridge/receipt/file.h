@@ -1,5 +1,6 @@
-/* A receipt file that lines are put into. A thread of its own signs and writes them, so that neither a source nor a
- * sink ever waits for a disk. A line that cannot be written whole is given up, and the next one says so. */
+/* A receipt file that lines are put into. A thread of its own signs and writes them, so that
+ * neither a source nor a sink ever waits for a disk. A line that cannot be written whole is given
+ * up, and the next one says so. */
 #ifndef RECEIPT_FILE_H
 #define RECEIPT_FILE_H
 
@@ -7,10 +8,13 @@
 
 struct receipt_file;
 
-enum { RECEIPT_QUEUE = 1 << 20 }; /* octets of lines that wait for the disk; further ones are given up */
+enum {
+    RECEIPT_QUEUE = 1 << 20
+}; /* octets of lines that wait for the disk; further ones are given up */
 
-/* Opens the file, new or to go on behind its last line, which must be of this key; takes over the key. `url` names
- * the end of the link. Nobody else may have it open. NULL with the error, the key freed. */
+/* Opens the file, new or to go on behind its last line, which must be of this key; takes over the
+ * key. `url` names the end of the link. Nobody else may have it open. NULL with the error, the key
+ * freed. */
 struct receipt_file *receipt_file_open(const char *path, struct receipt_key *key, bool sender,
                                        const char *url, struct error *error);
 
@@ -24,7 +28,7 @@ void receipt_file_put(struct receipt_file *file, struct buffer *fields);
 void receipt_file_close(struct receipt_file *file);
 
 /* Appends the line that names another key, signed by the old one. The file must be at rest. */
-bool receipt_file_rotate(const char *path, const struct receipt_key *old, const struct receipt_key *new,
-                         struct error *error);
+bool receipt_file_rotate(const char *path, const struct receipt_key *old,
+                         const struct receipt_key *new, struct error *error);
 
 #endif

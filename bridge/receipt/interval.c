@@ -51,7 +51,8 @@ static void look_at_open(struct interval *it)
         EVP_DigestFinal_ex(it->look, it->blocks[it->open_at].sha256, NULL);
 }
 
-/* The block that `first` belongs to is the open one. False: it needs another, and there is no room. */
+/* The block that `first` belongs to is the open one. False: it needs another, and there is no room.
+ */
 static bool open_block(struct interval *it, uint64_t first)
 {
     if (it->open && it->blocks[it->open_at].last + 1 == first && first % BLOCK_MESSAGES != 0)
@@ -73,7 +74,8 @@ static bool is_late(const struct interval *it, uint64_t first)
 }
 
 /* A block of its own, beside the open one. */
-static bool add_late(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data, size_t len)
+static bool add_late(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data,
+                     size_t len)
 {
     if (it->count == BLOCKS_MAX)
         return false;
@@ -85,7 +87,8 @@ static bool add_late(struct interval *it, uint64_t first, uint32_t count, const 
     return true;
 }
 
-static bool add_next(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data, size_t len)
+static bool add_next(struct interval *it, uint64_t first, uint32_t count, const uint8_t *data,
+                     size_t len)
 {
     if (!open_block(it, first))
         return false;
@@ -104,7 +107,8 @@ static size_t octets_of(const uint8_t *data, size_t len, uint32_t count)
     return (size_t)(r.at - data);
 }
 
-static void count_in(struct interval *it, uint64_t first, uint32_t count, size_t len, int64_t now_ms)
+static void count_in(struct interval *it, uint64_t first, uint32_t count, size_t len,
+                     int64_t now_ms)
 {
     uint64_t last = first + count - 1;
     if (it->messages == 0 || first < it->first)

@@ -58,9 +58,11 @@ static struct receipt_key *read_key(const char *path, bool private, struct error
     fclose(file);
     struct receipt_key *key = key_over(pkey);
     if (!key)
-        error_set(error, "%s holds no %s Ed25519 key in PEM (without a passphrase); 'dnstap-bridge receipts "
-                         "--new-key FILE' makes a pair",
-                  path, private ? "private" : "public");
+        error_set(
+            error,
+            "%s holds no %s Ed25519 key in PEM (without a passphrase); 'dnstap-bridge receipts "
+            "--new-key FILE' makes a pair",
+            path, private ? "private" : "public");
     return key;
 }
 

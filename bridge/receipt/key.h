@@ -1,4 +1,5 @@
-/* Ed25519 keys, in PEM as `openssl genpkey -algorithm ed25519` writes them. A key never changes; any thread. */
+/* Ed25519 keys, in PEM as `openssl genpkey -algorithm ed25519` writes them. A key never changes;
+ * any thread. */
 #ifndef RECEIPT_KEY_H
 #define RECEIPT_KEY_H
 
@@ -18,7 +19,8 @@ struct receipt_key *receipt_key_read_public(const char *path, struct error *erro
 struct receipt_key *receipt_key_of(const uint8_t octets[PUBLIC_OCTETS]);
 void receipt_key_free(struct receipt_key *key);
 
-/* Makes a key: PATH, which nobody else may read, and PATH.pub. A file that is there already is an error. */
+/* Makes a key: PATH, which nobody else may read, and PATH.pub. A file that is there already is an
+ * error. */
 bool receipt_key_make(const char *path, struct error *error);
 
 /* The public half, and what it is called in receipts: its SHA-256. Both in hex, borrowed. */

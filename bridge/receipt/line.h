@@ -2,8 +2,9 @@
  *
  *     {"receipt":1,"line":17,"previous":SHA-256,"key":ID,"as":"sender", ... ,"signature":"..."}
  *
- * `previous` is the digest of the line before with its line feed (zeros in the first), so that lines make a chain.
- * The signature is over all octets from the brace to before `,"signature":`. Any thread. */
+ * `previous` is the digest of the line before with its line feed (zeros in the first), so that
+ * lines make a chain. The signature is over all octets from the brace to before `,"signature":`.
+ * Any thread. */
 #ifndef RECEIPT_LINE_H
 #define RECEIPT_LINE_H
 
@@ -19,7 +20,8 @@ struct receipt_chain {
     uint8_t previous[SHA256_OCTETS];
 };
 
-/* Appends a whole signed line made of `fields`, and its line feed. Marks the buffer where it cannot be signed. */
+/* Appends a whole signed line made of `fields`, and its line feed. Marks the buffer where it cannot
+ * be signed. */
 void receipt_line_write(const struct receipt_chain *chain, const struct receipt_key *key,
                         const struct buffer *fields, struct buffer *out);
 
@@ -32,7 +34,7 @@ struct receipt_line {
     uint8_t previous[SHA256_OCTETS];
     char key[SHA256_HEX + 1];
     enum receipt_kind kind;
-    bool sender; /* else the receiver */
+    bool sender;        /* else the receiver */
     uint64_t unwritten; /* lines before this one that could not be written */
 
     uint8_t public_key[PUBLIC_OCTETS]; /* of an open or a key line */
@@ -52,8 +54,10 @@ struct receipt_line {
     uint8_t signature[SIGNATURE_OCTETS];
 };
 
-/* Reads a line without its line feed. Judges its form, not its place or its signature. False with the reason. */
-bool receipt_line_read(struct receipt_line *line, const char *text, size_t len, struct error *error);
+/* Reads a line without its line feed. Judges its form, not its place or its signature. False with
+ * the reason. */
+bool receipt_line_read(struct receipt_line *line, const char *text, size_t len,
+                       struct error *error);
 
 bool receipt_line_signed_by(const struct receipt_line *line, const char *text,
                             const struct receipt_key *key);

@@ -49,7 +49,8 @@ static void text(struct fields *f, const char *name, char *out, size_t room)
         memcpy(out, json_string_value(value), len + 1);
 }
 
-static void octets_of(struct fields *f, const json_t *value, const char *name, uint8_t *out, unsigned len)
+static void octets_of(struct fields *f, const json_t *value, const char *name, uint8_t *out,
+                      unsigned len)
 {
     if (!json_is_string(value) || json_string_length(value) != 2 * len ||
         !hex_read(json_string_value(value), out, len))
@@ -160,14 +161,15 @@ static bool take_fields(struct receipt_line *line, const json_t *object, struct 
     if (line->kind == RECEIPT_OPEN || line->kind == RECEIPT_KEY)
         octets(&f, "public_key", line->public_key, PUBLIC_OCTETS);
     if (line->kind == RECEIPT_OPEN)
-        line->unclean = choice(&f, "after", (const char *const[]){"nothing", "close", "crash", NULL}) == 2;
+        line->unclean =
+            choice(&f, "after", (const char *const[]){"nothing", "close", "crash", NULL}) == 2;
     if (line->kind == RECEIPT_INTERVAL)
         interval(&f, line);
     return !f.bad || error_set(error, "its field '%s' is missing or not as it should be", f.which);
 }
 
-/* The signature stands last, written in the one way that we write it: what is behind the signed octets can
- * not be written otherwise either. */
+/* The signature stands last, written in the one way that we write it: what is behind the signed
+ * octets can not be written otherwise either. */
 static bool find_signature(struct receipt_line *line, const char *octets_in, size_t len)
 {
     static const char head[] = ",\"signature\":\"";
@@ -179,15 +181,15 @@ static bool find_signature(struct receipt_line *line, const char *octets_in, siz
     return true;
 }
 
-bool receipt_line_read(struct receipt_line *line, const char *octets_in, size_t len, struct error *error)
+bool receipt_line_read(struct receipt_line *line, const char *octets_in, size_t len,
+                       struct error *error)
 {
     json_error_t why;
     line->block_count = 0;
     line->unwritten = line->first = line->last = 0;
     line->unclean = false;
-    json_t *object = len <= RECEIPT_LINE_MAX
-                         ? json_loadb(octets_in, len, JSON_REJECT_DUPLICATES, &why)
-                         : NULL;
+    json_t *object =
+        len <= RECEIPT_LINE_MAX ? json_loadb(octets_in, len, JSON_REJECT_DUPLICATES, &why) : NULL;
     bool ok = json_is_object(object) && find_signature(line, octets_in, len);
     if (ok)
         ok = take_fields(line, object, error);

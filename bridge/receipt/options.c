@@ -10,11 +10,13 @@ bool receipt_check(const struct place *place, struct error *error)
     const char *key = options_string(place->options, "receipts-key");
     if (!receipt_wanted(place->options)) {
         if (key || options_given(place->options, "receipts-every"))
-            return error_set(error, "options 'receipts-key' and 'receipts-every' go with receipts=FILE");
+            return error_set(error,
+                             "options 'receipts-key' and 'receipts-every' go with receipts=FILE");
         return true;
     }
     if (!key)
-        return error_set(error, "option 'receipts' needs receipts-key=FILE, the key that signs them");
+        return error_set(error,
+                         "option 'receipts' needs receipts-key=FILE, the key that signs them");
     struct receipt_key *read = receipt_key_read(key, error);
     receipt_key_free(read);
     return read != NULL;
@@ -24,5 +26,7 @@ struct receipt_file *receipt_open_file(const struct place *place, bool sender, s
 {
     const struct options *options = place->options;
     struct receipt_key *key = receipt_key_read(options_string(options, "receipts-key"), error);
-    return key ? receipt_file_open(options_string(options, "receipts"), key, sender, place->url, error) : NULL;
+    return key ? receipt_file_open(options_string(options, "receipts"), key, sender, place->url,
+                                   error)
+               : NULL;
 }

@@ -11,14 +11,15 @@ struct receipt_reader {
     struct receipt_key *key; /* in force */
     struct receipt_chain chain;
     struct receipt_facts facts;
-    bool again;     /* the first pass is over: */
+    bool again;                 /* the first pass is over: */
     uint8_t end[SHA256_OCTETS]; /* this is where its chain ended */
-    bool running;   /* a start was, and no end */
+    bool running;               /* a start was, and no end */
     size_t len;
     char text[RECEIPT_LINE_MAX + 1];
 };
 
-struct receipt_reader *receipt_reader_over(FILE *file, const struct receipt_key *trusted, struct error *error)
+struct receipt_reader *receipt_reader_over(FILE *file, const struct receipt_key *trusted,
+                                           struct error *error)
 {
     struct receipt_reader *r = calloc(1, sizeof *r);
     if (!r) {
@@ -32,7 +33,8 @@ struct receipt_reader *receipt_reader_over(FILE *file, const struct receipt_key 
     return r;
 }
 
-struct receipt_reader *receipt_reader_open(const char *path, const struct receipt_key *trusted, struct error *error)
+struct receipt_reader *receipt_reader_open(const char *path, const struct receipt_key *trusted,
+                                           struct error *error)
 {
     FILE *file = fopen(path, "re");
     if (file)
@@ -50,7 +52,8 @@ void receipt_reader_free(struct receipt_reader *r)
     free(r);
 }
 
-/* A line with its line feed into `text`. False at the end, or with `len` too large where it has none. */
+/* A line with its line feed into `text`. False at the end, or with `len` too large where it has
+ * none. */
 static bool take_text(struct receipt_reader *r)
 {
     int c = EOF;
@@ -63,38 +66,47 @@ static bool take_text(struct receipt_reader *r)
     return c != EOF;
 }
 
-static bool check_key(struct receipt_reader *r, const struct receipt_line *line, struct error *error)
+static bool check_key(struct receipt_reader *r, const struct receipt_line *line,
+                      struct error *error)
 {
     if (!r->key && line->kind != RECEIPT_OPEN)
         return error_set(error, "does not begin with its first line: lines are missing");
     if (!r->key)
         r->key = receipt_key_of(line->public_key);
     if (!r->key)
-        return error_set(error, "cannot be read at line %" PRIu64 ": it holds no key", r->chain.line);
+        return error_set(error, "cannot be read at line %" PRIu64 ": it holds no key",
+                         r->chain.line);
     if (r->facts.keys == 0)
         r->facts.keys = 1;
     if (!receipt_line_signed_by(line, r->text, r->key)) {
         if (strcmp(line->key, receipt_key_id(r->key)) != 0)
-            return error_set(error, "is not signed by its key: line %" PRIu64 " names %.16s..., and %.16s... was in force",
+            return error_set(error,
+                             "is not signed by its key: line %" PRIu64
+                             " names %.16s..., and %.16s... was in force",
                              r->chain.line, line->key, receipt_key_id(r->key));
         return error_set(error, "was changed after it was signed: line %" PRIu64, r->chain.line);
     }
-    r->trusted_signed = r->trusted_signed ||
-                        (r->trusted && strcmp(receipt_key_id(r->trusted), receipt_key_id(r->key)) == 0);
+    r->trusted_signed = r->trusted_signed || (r->trusted && strcmp(receipt_key_id(r->trusted),
+                                                                   receipt_key_id(r->key)) == 0);
     return true;
 }
 
-static bool check_place(const struct receipt_reader *r, const struct receipt_line *line, struct error *error)
+static bool check_place(const struct receipt_reader *r, const struct receipt_line *line,
+                        struct error *error)
 {
     if (line->number != r->chain.line)
         return error_set(error,
-                         "has lines that are missing, or in another order: line %" PRIu64 " says that it is line %" PRIu64,
+                         "has lines that are missing, or in another order: line %" PRIu64
+                         " says that it is line %" PRIu64,
                          r->chain.line, line->number);
     if (memcmp(line->previous, r->chain.previous, SHA256_OCTETS) != 0)
-        return error_set(error, "has a line that was replaced: line %" PRIu64 " follows another than the one before it",
+        return error_set(error,
+                         "has a line that was replaced: line %" PRIu64
+                         " follows another than the one before it",
                          r->chain.line);
     if (r->facts.lines > 0 && line->sender != r->facts.sender)
-        return error_set(error, "contradicts itself: line %" PRIu64 " is of the other end", r->chain.line);
+        return error_set(error, "contradicts itself: line %" PRIu64 " is of the other end",
+                         r->chain.line);
     return true;
 }
 
@@ -102,7 +114,8 @@ static bool turn_key(struct receipt_reader *r, const struct receipt_line *line, 
 {
     struct receipt_key *next = receipt_key_of(line->public_key);
     if (!next)
-        return error_set(error, "cannot be read at line %" PRIu64 ": it holds no key", r->chain.line);
+        return error_set(error, "cannot be read at line %" PRIu64 ": it holds no key",
+                         r->chain.line);
     receipt_key_free(r->key);
     r->key = next;
     r->facts.keys++;
@@ -128,7 +141,8 @@ static bool judge(struct receipt_reader *r, const struct receipt_line *line, str
     if (!check_key(r, line, error) || !check_place(r, line, error))
         return false;
     if (line->kind == RECEIPT_OPEN && memcmp(line->key, receipt_key_id(r->key), SHA256_HEX) != 0)
-        return error_set(error, "contradicts itself: line %" PRIu64 " names another key", r->chain.line);
+        return error_set(error, "contradicts itself: line %" PRIu64 " names another key",
+                         r->chain.line);
     learn(r, line);
     return line->kind != RECEIPT_KEY || turn_key(r, line, error);
 }
@@ -176,7 +190,8 @@ enum receipt_found receipt_reader_next(struct receipt_reader *r, const struct bu
 bool receipt_reader_rewind(struct receipt_reader *r, struct error *error)
 {
     r->chain = (struct receipt_chain){.line = 1};
-    return fseeko(r->file, 0, SEEK_SET) == 0 || error_set(error, "cannot be read again: %s", strerror(errno));
+    return fseeko(r->file, 0, SEEK_SET) == 0 ||
+           error_set(error, "cannot be read again: %s", strerror(errno));
 }
 
 const struct receipt_facts *receipt_reader_facts(const struct receipt_reader *r)

@@ -10,7 +10,8 @@
 #include "receipt/interval.h"
 #include "sequence.h"
 
-/* Numbers from which none of ours come: beyond, a file of receipts could not be read by everyone. */
+/* Numbers from which none of ours come: beyond, a file of receipts could not be read by everyone.
+ */
 #define NUMBER_LIMIT ((uint64_t)1 << 62)
 
 struct link {
@@ -18,10 +19,10 @@ struct link {
     char name[LINK_NAME_MAX];
     struct sequence sequence;
     struct interval interval;
-    bool changed;    /* since its line was written, or there is none */
-    bool numbered;   /* by the sender; else by us */
-    int64_t began;   /* of the interval, by the monotonic clock */
-    int64_t heard;   /* the last batch */
+    bool changed;  /* since its line was written, or there is none */
+    bool numbered; /* by the sender; else by us */
+    int64_t began; /* of the interval, by the monotonic clock */
+    int64_t heard; /* the last batch */
 };
 
 struct receipt_receiver {
@@ -34,7 +35,8 @@ struct receipt_receiver {
     struct buffer fields;
 };
 
-bool receipt_receiver_open(struct receipt_receiver **receiver, const struct place *place, struct error *error)
+bool receipt_receiver_open(struct receipt_receiver **receiver, const struct place *place,
+                           struct error *error)
 {
     *receiver = NULL;
     if (!receipt_wanted(place->options))
@@ -94,7 +96,8 @@ static struct link *add_link(struct receipt_receiver *r, uint64_t instance, cons
     struct link *link = calloc(1, sizeof *link);
     if (!link || !interval_init(&link->interval)) {
         free(link);
-        log_limited(&limit, LOG_ERROR, "source %s: out of memory for the receipts of %s", r->url, name);
+        log_limited(&limit, LOG_ERROR, "source %s: out of memory for the receipts of %s", r->url,
+                    name);
         return NULL;
     }
     link->instance = instance;
@@ -116,8 +119,8 @@ static struct link *link_of(struct receipt_receiver *r, const struct envelope *e
 }
 
 /* Where the sender does not number its intervals, we do, by our own clock. */
-static uint64_t number_of(const struct receipt_receiver *r, const struct link *link, const struct envelope *e,
-                          int64_t now)
+static uint64_t number_of(const struct receipt_receiver *r, const struct link *link,
+                          const struct envelope *e, int64_t now)
 {
     if (e->has_interval)
         return e->interval;
@@ -133,7 +136,8 @@ static void read_policy(const struct envelope *e, char out[SHA256_HEX + 1])
 }
 
 /* The line of the interval before is written, and the one of this batch begins. */
-static void turn_to(struct receipt_receiver *r, struct link *link, const struct envelope *e, int64_t now)
+static void turn_to(struct receipt_receiver *r, struct link *link, const struct envelope *e,
+                    int64_t now)
 {
     struct interval *it = &link->interval;
     char policy[SHA256_HEX + 1];
@@ -188,7 +192,8 @@ struct arrival {
 };
 
 /* The part of a batch with numbers from <= number < to, which had not come before. */
-static void take(struct receipt_receiver *r, struct link *link, const struct arrival *a, uint64_t from, uint64_t to)
+static void take(struct receipt_receiver *r, struct link *link, const struct arrival *a,
+                 uint64_t from, uint64_t to)
 {
     if (to <= from)
         return;
@@ -200,10 +205,12 @@ static void take(struct receipt_receiver *r, struct link *link, const struct arr
     }
     const uint8_t *start = skip(a->data, a->end, from - a->first);
     uint64_t behind = a->first + a->count - to;
-    add(r, link, from, (uint32_t)(to - from), start, behind ? skip(start, a->end, to - from) : a->end);
+    add(r, link, from, (uint32_t)(to - from), start,
+        behind ? skip(start, a->end, to - from) : a->end);
 }
 
-/* What is late fills holes; what is not in one came before. `before`: the sequence before this arrival. */
+/* What is late fills holes; what is not in one came before. `before`: the sequence before this
+ * arrival. */
 static void take_late(struct receipt_receiver *r, struct link *link, const struct arrival *a,
                       const struct sequence *before)
 {
@@ -218,7 +225,8 @@ static void take_late(struct receipt_receiver *r, struct link *link, const struc
     take(r, link, a, before->next, end);
 }
 
-static void judge(struct receipt_receiver *r, struct link *link, const struct envelope *e, const struct arrival *a)
+static void judge(struct receipt_receiver *r, struct link *link, const struct envelope *e,
+                  const struct arrival *a)
 {
     struct sequence *s = &link->sequence;
     bool follows = s->joined && !e->shared && s->epoch == e->epoch;
@@ -240,7 +248,8 @@ static void judge(struct receipt_receiver *r, struct link *link, const struct en
 static bool is_repeated(const struct sequence *s, const struct envelope *e)
 {
     uint64_t end = e->sequence + e->count;
-    if (!s->joined || e->shared || e->epoch != s->epoch || e->count == 0 || e->sequence < s->joined_at || end > s->next)
+    if (!s->joined || e->shared || e->epoch != s->epoch || e->count == 0 ||
+        e->sequence < s->joined_at || end > s->next)
         return false;
     for (unsigned i = 0; i < s->gaps.count; i++) {
         if (s->gaps.at[i].from < end && e->sequence < s->gaps.at[i].to)
@@ -265,7 +274,8 @@ void receipt_receiver_note(struct receipt_receiver *r, const struct envelope *e,
     if (!r)
         return;
     if (e->sequence >= NUMBER_LIMIT || e->interval >= NUMBER_LIMIT) {
-        log_limited(&limit, LOG_WARN, "source %s: a batch numbered beyond all bounds gets no receipt", r->url);
+        log_limited(&limit, LOG_WARN,
+                    "source %s: a batch numbered beyond all bounds gets no receipt", r->url);
         return;
     }
     struct link *link = link_of(r, e, topic);
@@ -282,8 +292,8 @@ void receipt_receiver_note(struct receipt_receiver *r, const struct envelope *e,
     note_time(r, link, now);
 }
 
-/* A sender that is silent for an interval has closed its own: its line is written. If something of the interval comes
- * after all, there will be another, with all of it. */
+/* A sender that is silent for an interval has closed its own: its line is written. If something of
+ * the interval comes after all, there will be another, with all of it. */
 int receipt_receiver_idle(struct receipt_receiver *r)
 {
     if (!r || r->due < 0)
@@ -325,6 +335,6 @@ uint64_t receipt_receiver_memory(const struct options *options)
 {
     if (!receipt_wanted(options))
         return 0;
-    return sizeof(struct receipt_receiver) + RECEIPT_LINKS * (sizeof(struct link) + 1024) + RECEIPT_QUEUE +
-           4 * RECEIPT_LINE_MAX;
+    return sizeof(struct receipt_receiver) + RECEIPT_LINKS * (sizeof(struct link) + 1024) +
+           RECEIPT_QUEUE + 4 * RECEIPT_LINE_MAX;
 }

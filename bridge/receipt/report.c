@@ -19,12 +19,13 @@ const char *receipt_digits(uint64_t number, char out[RECEIPT_DIGITS])
 enum receipt_verdict receipt_verdict_of(const struct receipt_comparison *c)
 {
     static const enum receipt_verdict verdicts[FINDING_KINDS] = {
-        [FINDING_MISSING] = VERDICT_DIFFERENT,    [FINDING_REFUSED] = VERDICT_DIFFERENT,
-        [FINDING_DIFFERS] = VERDICT_DIFFERENT,    [FINDING_POLICY] = VERDICT_DIFFERENT,
-        [FINDING_UNRECEIVED] = VERDICT_UNKNOWN,   [FINDING_UNSENT] = VERDICT_UNKNOWN,
+        [FINDING_MISSING] = VERDICT_DIFFERENT,  [FINDING_REFUSED] = VERDICT_DIFFERENT,
+        [FINDING_DIFFERS] = VERDICT_DIFFERENT,  [FINDING_POLICY] = VERDICT_DIFFERENT,
+        [FINDING_UNRECEIVED] = VERDICT_UNKNOWN, [FINDING_UNSENT] = VERDICT_UNKNOWN,
         [FINDING_UNCOMPARED] = VERDICT_UNKNOWN,
     };
-    enum receipt_verdict verdict = c->shared_sent || c->shared_received ? VERDICT_UNKNOWN : VERDICT_SAME;
+    enum receipt_verdict verdict =
+        c->shared_sent || c->shared_received ? VERDICT_UNKNOWN : VERDICT_SAME;
     for (int kind = 0; kind < FINDING_KINDS; kind++) {
         if (c->totals[kind].messages == 0)
             continue;
@@ -35,22 +36,23 @@ enum receipt_verdict receipt_verdict_of(const struct receipt_comparison *c)
     return verdict;
 }
 
-static void print_range(uint64_t first, uint64_t last, FILE *out)
+static void print_numbers(const char *what, uint64_t first, uint64_t last, FILE *out)
 {
     char a[RECEIPT_DIGITS], b[RECEIPT_DIGITS];
     if (first == last)
-        fprintf(out, "sequence %s", receipt_digits(first, a));
+        fprintf(out, "%s %s", what, receipt_digits(first, a));
     else
-        fprintf(out, "sequences %s to %s", receipt_digits(first, a), receipt_digits(last, b));
+        fprintf(out, "%ss %s to %s", what, receipt_digits(first, a), receipt_digits(last, b));
+}
+
+static void print_range(uint64_t first, uint64_t last, FILE *out)
+{
+    print_numbers("sequence", first, last, out);
 }
 
 static void print_intervals(uint64_t first, uint64_t last, FILE *out)
 {
-    char a[RECEIPT_DIGITS], b[RECEIPT_DIGITS];
-    if (first == last)
-        fprintf(out, "interval %s", receipt_digits(first, a));
-    else
-        fprintf(out, "intervals %s to %s", receipt_digits(first, a), receipt_digits(last, b));
+    print_numbers("interval", first, last, out);
 }
 
 /* "1,200 to 1,499 (300 messages) of interval 17", or the sum over several ranges. */
@@ -100,22 +102,29 @@ static void print_who(int kind, bool begins, const char *sender, const char *rec
     print_words(words[kind].before, begins && words[kind].who == '-', out);
 }
 
-static void print_shared(const struct receipt_comparison *c, const char *sender, const char *receiver, FILE *out)
+static void print_shared(const struct receipt_comparison *c, const char *sender,
+                         const char *receiver, FILE *out)
 {
     char took[RECEIPT_DIGITS], all[RECEIPT_DIGITS];
-    fprintf(out, "%s shared %s messages out over several receivers, and %s took %s of them: a gap is no loss there", sender,
-            receipt_digits(c->shared_sent, all), receiver, receipt_digits(c->shared_received, took));
+    fprintf(out,
+            "%s shared %s messages out over several receivers, and %s took %s of them: a gap is no "
+            "loss there",
+            sender, receipt_digits(c->shared_sent, all), receiver,
+            receipt_digits(c->shared_received, took));
 }
 
 static void print_same(const struct receipt_comparison *c, FILE *out)
 {
     char n[RECEIPT_DIGITS], i[RECEIPT_DIGITS];
-    fprintf(out, "Both saw the same %s message%s, ", receipt_digits(c->sent, n), c->sent == 1 ? "" : "s");
+    fprintf(out, "Both saw the same %s message%s, ", receipt_digits(c->sent, n),
+            c->sent == 1 ? "" : "s");
     print_range(c->first, c->last, out);
-    fprintf(out, ", over %s interval%s", receipt_digits(c->intervals, i), c->intervals == 1 ? "" : "s");
+    fprintf(out, ", over %s interval%s", receipt_digits(c->intervals, i),
+            c->intervals == 1 ? "" : "s");
 }
 
-void receipt_report_sentence(const struct receipt_comparison *c, const char *sender, const char *receiver, FILE *out)
+void receipt_report_sentence(const struct receipt_comparison *c, const char *sender,
+                             const char *receiver, FILE *out)
 {
     bool any = false;
     if (receipt_verdict_of(c) == VERDICT_SAME) {
@@ -147,13 +156,15 @@ void receipt_report_sentence(const struct receipt_comparison *c, const char *sen
     fputs(c->same > 0 ? "; all else is the same." : ".", out);
 }
 
-void receipt_report_details(const struct receipt_comparison *c, const char *sender, const char *receiver, FILE *out)
+void receipt_report_details(const struct receipt_comparison *c, const char *sender,
+                            const char *receiver, FILE *out)
 {
     char n[RECEIPT_DIGITS];
     fprintf(out, "  %s\n", c->link);
     fprintf(out, "    the same: %s messages\n", receipt_digits(c->same, n));
     if (c->duplicates > 0)
-        fprintf(out, "    came to %s twice: %s messages\n", receiver, receipt_digits(c->duplicates, n));
+        fprintf(out, "    came to %s twice: %s messages\n", receiver,
+                receipt_digits(c->duplicates, n));
     for (unsigned i = 0; i < c->finding_count; i++) {
         const struct receipt_finding *f = &c->findings[i];
         fputs("    ", out);

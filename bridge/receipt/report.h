@@ -8,13 +8,14 @@ enum receipt_verdict { VERDICT_SAME = 0, VERDICT_DIFFERENT = 1, VERDICT_UNKNOWN 
 
 enum receipt_verdict receipt_verdict_of(const struct receipt_comparison *comparison);
 
-/* The sentence, with its full stop, without a line feed. `sender` and `receiver`: what the files are called. */
-void receipt_report_sentence(const struct receipt_comparison *comparison, const char *sender, const char *receiver,
-                             FILE *out);
+/* The sentence, with its full stop, without a line feed. `sender` and `receiver`: what the files
+ * are called. */
+void receipt_report_sentence(const struct receipt_comparison *comparison, const char *sender,
+                             const char *receiver, FILE *out);
 
 /* A line for each finding. */
-void receipt_report_details(const struct receipt_comparison *comparison, const char *sender, const char *receiver,
-                            FILE *out);
+void receipt_report_details(const struct receipt_comparison *comparison, const char *sender,
+                            const char *receiver, FILE *out);
 
 /* 1234567 as 1,234,567. Returns `out`. */
 enum { RECEIPT_DIGITS = 32 };

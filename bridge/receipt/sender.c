@@ -20,8 +20,8 @@ struct receipt_sender {
     struct buffer fields;
 };
 
-bool receipt_sender_open(struct receipt_sender **sender, const struct place *place, const struct sink_host *host,
-                         const char *topic, struct error *error)
+bool receipt_sender_open(struct receipt_sender **sender, const struct place *place,
+                         const struct sink_host *host, const char *topic, struct error *error)
 {
     *sender = NULL;
     if (!receipt_wanted(place->options))
@@ -68,7 +68,8 @@ static const char *policy_of(const struct receipt_sender *s)
 }
 
 /* Why the open interval cannot take the next batch; NULL: it can. */
-static const char *reason_to_cut(const struct receipt_sender *s, const struct postmark *postmark, int64_t now)
+static const char *reason_to_cut(const struct receipt_sender *s, const struct postmark *postmark,
+                                 int64_t now)
 {
     if (now - s->began >= s->every_ms)
         return "time";
@@ -85,7 +86,8 @@ static void begin_interval(struct receipt_sender *s, const struct postmark *post
     s->interval.epoch = postmark->epoch;
     snprintf(s->interval.policy, sizeof s->interval.policy, "%s", policy_of(s));
     if (!s->link[0])
-        snprintf(s->link, sizeof s->link, "%s:%016" PRIx64 ":%s", s->host->hop, postmark->instance, s->topic);
+        snprintf(s->link, sizeof s->link, "%s:%016" PRIx64 ":%s", s->host->hop, postmark->instance,
+                 s->topic);
 }
 
 void receipt_sender_stamp(struct receipt_sender *s, struct postmark *postmark)
@@ -103,8 +105,8 @@ void receipt_sender_stamp(struct receipt_sender *s, struct postmark *postmark)
     postmark->has_policy = hex_read(s->interval.policy, postmark->policy, SHA256_OCTETS);
 }
 
-void receipt_sender_note(struct receipt_sender *s, uint64_t first, uint32_t count, const uint8_t *data,
-                         size_t len)
+void receipt_sender_note(struct receipt_sender *s, uint64_t first, uint32_t count,
+                         const uint8_t *data, size_t len)
 {
     if (!s)
         return;
@@ -152,5 +154,7 @@ void receipt_sender_free(struct receipt_sender *s)
 
 uint64_t receipt_sender_memory(const struct options *options)
 {
-    return receipt_wanted(options) ? sizeof(struct receipt_sender) + RECEIPT_QUEUE + 4 * RECEIPT_LINE_MAX : 0;
+    return receipt_wanted(options)
+               ? sizeof(struct receipt_sender) + RECEIPT_QUEUE + 4 * RECEIPT_LINE_MAX
+               : 0;
 }

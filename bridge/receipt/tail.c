@@ -21,12 +21,14 @@ static bool claim(struct receipt_tail *tail, const char *path, bool create, stru
     if (fstat(tail->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return refuse(path, "it is no regular file, which receipts need", error);
     if (flock(tail->fd, LOCK_EX | LOCK_NB) != 0)
-        return refuse(path, "something else writes to it; each source and sink has a file of its own", error);
+        return refuse(
+            path, "something else writes to it; each source and sink has a file of its own", error);
     tail->size = (uint64_t)st.st_size;
     return true;
 }
 
-/* Where the last line feed before `end` stands behind, within the octets read from `from`; 0: there is none. */
+/* Where the last line feed before `end` stands behind, within the octets read from `from`; 0: there
+ * is none. */
 static size_t behind_line_feed(const char *octets, size_t end)
 {
     const char *at = end > 0 ? memrchr(octets, '\n', end) : NULL;
@@ -41,8 +43,8 @@ static bool cut_torn(struct receipt_tail *tail, size_t torn)
     return torn == 0 || ftruncate(tail->fd, (off_t)tail->size) == 0;
 }
 
-static bool take_last(struct receipt_tail *tail, const char *line, size_t len, struct receipt_line *last,
-                      const char *path, struct error *error)
+static bool take_last(struct receipt_tail *tail, const char *line, size_t len,
+                      struct receipt_line *last, const char *path, struct error *error)
 {
     struct error why;
     if (!receipt_line_read(last, line, len - 1, &why))
@@ -61,8 +63,8 @@ static bool take_last(struct receipt_tail *tail, const char *line, size_t len, s
     return named || refuse(path, "its last line names no key", error);
 }
 
-static bool find_end(struct receipt_tail *tail, char *octets, struct receipt_line *last, const char *path,
-                     struct error *error)
+static bool find_end(struct receipt_tail *tail, char *octets, struct receipt_line *last,
+                     const char *path, struct error *error)
 {
     uint64_t room = 2 * (RECEIPT_LINE_MAX + 1);
     size_t len = (size_t)(tail->size < room ? tail->size : room);
@@ -80,7 +82,8 @@ static bool find_end(struct receipt_tail *tail, char *octets, struct receipt_lin
     return take_last(tail, octets + start, end - start, last, path, error);
 }
 
-bool receipt_tail_open(struct receipt_tail *tail, const char *path, bool create, struct error *error)
+bool receipt_tail_open(struct receipt_tail *tail, const char *path, bool create,
+                       struct error *error)
 {
     *tail = (struct receipt_tail){.fd = -1, .chain = {.line = 1}};
     char *octets = malloc(2 * (RECEIPT_LINE_MAX + 1));
@@ -98,7 +101,8 @@ bool receipt_tail_append(struct receipt_tail *tail, const struct buffer *line)
 {
     size_t done = 0;
     while (done < line->len) {
-        ssize_t n = pwrite(tail->fd, line->data + done, line->len - done, (off_t)(tail->size + done));
+        ssize_t n =
+            pwrite(tail->fd, line->data + done, line->len - done, (off_t)(tail->size + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

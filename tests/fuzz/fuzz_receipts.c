@@ -1,5 +1,6 @@
-/* Any octets as a file of receipts; and any fields as lines of two files, well signed and in order, that are compared:
- * one line of input is a line of the sender's, until "-" alone, then of the receiver's. */
+/* Any octets as a file of receipts; and any fields as lines of two files, well signed and in order,
+ * that are compared: one line of input is a line of the sender's, until "-" alone, then of the
+ * receiver's. */
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
-/* What the two ends of a link write, against a plain list of all messages that says what came: random streams with drops,
- * repetitions and late batches, through the real sender, receiver, files and comparison. */
+/* What the two ends of a link write, against a plain list of all messages that says what came:
+ * random streams with drops, repetitions and late batches, through the real sender, receiver, files
+ * and comparison. */
 #include <unistd.h>
 
 #include "harness.h"
@@ -55,7 +56,8 @@ static void end_init(struct end *end, const char *file)
     const struct option_spec *tables[OPTION_TABLES] = {specs};
     char text[400];
     struct error error;
-    snprintf(text, sizeof text, "receipts=%s,receipts-key=%s,receipts-every=24h", path_of(file), path_of("key"));
+    snprintf(text, sizeof text, "receipts=%s,receipts-key=%s,receipts-every=24h", path_of(file),
+             path_of("key"));
     assert_true(options_parse(&end->options, tables, text, &error));
     end->place = (struct place){.url = "test:", .options = &end->options};
 }
@@ -137,7 +139,8 @@ static void send(struct link_made *l, struct receipt_sender *sender, unsigned i,
 static void arrive(struct link_made *l, struct receipt_receiver *receiver, unsigned i, bool broken)
 {
     const struct batch_made *b = &l->batches[i];
-    receipt_receiver_note(receiver, &b->envelope, "t", broken ? NULL : b->frames.data, b->frames.len);
+    receipt_receiver_note(receiver, &b->envelope, "t", broken ? NULL : b->frames.data,
+                          b->frames.len);
     for (uint32_t k = 0; k < b->envelope.count; k++) {
         uint64_t n = b->envelope.sequence + k;
         if (broken && !l->came[n])
@@ -149,7 +152,10 @@ static void arrive(struct link_made *l, struct receipt_receiver *receiver, unsig
 
 static void say_goodbye(struct link_made *l, struct receipt_receiver *receiver)
 {
-    struct envelope e = {.sequence = l->postmark.sequence, .final = true, .has_interval = true, .interval = l->postmark.interval};
+    struct envelope e = {.sequence = l->postmark.sequence,
+                         .final = true,
+                         .has_interval = true,
+                         .interval = l->postmark.interval};
     const struct hop_ledger self = {.hop = "near", .instance = l->postmark.instance};
     envelope_add_hop(&e, &self);
     e.has_policy = l->postmark.has_policy;
@@ -179,7 +185,8 @@ static void compare(struct receipt_comparison *found)
     receipt_reader_free(b);
 }
 
-static const struct receipt_finding *covering(const struct receipt_comparison *found, uint64_t n, enum receipt_finding_kind kind)
+static const struct receipt_finding *covering(const struct receipt_comparison *found, uint64_t n,
+                                              enum receipt_finding_kind kind)
 {
     for (unsigned i = 0; i < found->finding_count; i++) {
         const struct receipt_finding *f = &found->findings[i];
@@ -198,7 +205,8 @@ static void check(const struct link_made *l, const struct receipt_comparison *fo
         refused += !l->came[n] && l->broken[n];
         if (found->more_findings > 0)
             continue;
-        assert_true(!l->came[n] == (covering(found, n, FINDING_MISSING) || covering(found, n, FINDING_REFUSED)));
+        assert_true(!l->came[n] ==
+                    (covering(found, n, FINDING_MISSING) || covering(found, n, FINDING_REFUSED)));
     }
     assert_int_equal(found->totals[FINDING_MISSING].messages, missing);
     assert_int_equal(found->totals[FINDING_REFUSED].messages, refused);
@@ -207,7 +215,8 @@ static void check(const struct link_made *l, const struct receipt_comparison *fo
     assert_int_equal(found->totals[FINDING_UNSENT].messages, 0);
     assert_int_equal(found->totals[FINDING_UNRECEIVED].messages, 0);
     assert_int_equal(found->sent, l->postmark.sequence);
-    assert_int_equal(found->same + found->totals[FINDING_UNCOMPARED].messages + missing + refused, l->postmark.sequence);
+    assert_int_equal(found->same + found->totals[FINDING_UNCOMPARED].messages + missing + refused,
+                     l->postmark.sequence);
 }
 
 /* `drop`, `again`, `late`, `bad`: one in so many batches; 0: none. */
@@ -290,13 +299,15 @@ static void more_ranges_than_a_line_holds_are_counted(void **state)
 static void add(struct interval *it, uint64_t first, uint32_t count, const struct buffer *frames)
 {
     const uint8_t *data = frames->data;
-    assert_int_equal(interval_add(it, first, count, &data, frames->data + frames->len, 1000), count);
+    assert_int_equal(interval_add(it, first, count, &data, frames->data + frames->len, 1000),
+                     count);
     assert_ptr_equal(data, frames->data + frames->len);
 }
 
 enum { FAR_BLOCKS = 70000, DROPPED = 66000, ALTERED = 65537 };
 
-static void append(struct receipt_tail *tail, const struct receipt_key *key, const struct buffer *fields)
+static void append(struct receipt_tail *tail, const struct receipt_key *key,
+                   const struct buffer *fields)
 {
     struct buffer line = {0};
     receipt_line_write(&tail->chain, key, fields, &line);
@@ -304,7 +315,8 @@ static void append(struct receipt_tail *tail, const struct receipt_key *key, con
     buffer_free(&line);
 }
 
-static void append_interval(struct receipt_tail *tail, const struct receipt_key *key, struct interval *it, bool sender)
+static void append_interval(struct receipt_tail *tail, const struct receipt_key *key,
+                            struct interval *it, bool sender)
 {
     struct buffer fields = {0};
     receipt_fields_begin(&fields, "interval", sender);
@@ -332,7 +344,8 @@ static void write_large(const char *path, bool sender)
     append(&tail, key, &fields);
     for (uint64_t i = 0; i < FAR_BLOCKS; i++) {
         if (!sender && i == DROPPED) {
-            gaps_add(&it.missing, (struct gap){.from = i * BLOCK_MESSAGES, .to = i * BLOCK_MESSAGES + 1});
+            gaps_add(&it.missing,
+                     (struct gap){.from = i * BLOCK_MESSAGES, .to = i * BLOCK_MESSAGES + 1});
             continue;
         }
         add(&it, i * BLOCK_MESSAGES, 1, !sender && i == ALTERED ? &other : &frame);
