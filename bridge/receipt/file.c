@@ -15,6 +15,7 @@
 struct waiting {
     struct waiting *next;
     struct buffer fields;
+    uint64_t unwritten; /* lines given up before it: it tells of them */
 };
 
 struct receipt_file {
@@ -25,10 +26,11 @@ struct receipt_file {
 
     pthread_mutex_t lock; /* over what follows, up to the thread's own */
     pthread_cond_t filled;
-    struct waiting *first;
+    struct waiting *first;   /* being written, or the disk does not take it */
     struct waiting **behind; /* where the next one goes */
     size_t queued;           /* octets */
     uint64_t unwritten;
+    bool stuck; /* the disk did not take the first; it is tried again when another comes */
     bool closing;
 
     pthread_t thread;
@@ -55,40 +57,24 @@ static void put_time(struct buffer *fields)
     json_text(fields, "time", text);
 }
 
-/* What could not be written before, and is not said yet. */
-static uint64_t owed(struct receipt_file *file)
-{
-    pthread_mutex_lock(&file->lock);
-    uint64_t unwritten = file->unwritten;
-    pthread_mutex_unlock(&file->lock);
-    return unwritten;
-}
-
-static void settle_owed(struct receipt_file *file, uint64_t said, bool failed)
-{
-    pthread_mutex_lock(&file->lock);
-    file->unwritten = file->unwritten - said + failed;
-    pthread_mutex_unlock(&file->lock);
-}
-
-/* Whole or not at all. `counts`: a line that fails is one that the next has to tell of. */
-static bool write_line(struct receipt_file *file, struct buffer *fields, bool counts)
+/* Whole or not at all. */
+static bool write_line(struct receipt_file *file, struct buffer *fields, uint64_t unwritten)
 {
     static struct log_limit limit;
-    uint64_t unwritten = owed(file);
+    size_t len = fields->len;
     if (unwritten > 0)
         json_number(fields, "unwritten", unwritten);
     buffer_clear(&file->line);
     receipt_line_write(&file->tail.chain, file->key, fields, &file->line);
+    fields->len = len;
     errno = ENOMEM;
     bool ok = !file->line.failed && receipt_tail_append(&file->tail, &file->line);
     if (!ok)
         log_limited(&limit, LOG_ERROR,
-                    "%s: a receipt cannot be written to %s: %s; the messages go on, and the next "
-                    "line says how many "
-                    "lines are not there",
+                    "%s: a receipt cannot be written to %s: %s; the messages go on, and it is "
+                    "tried again with the "
+                    "next one",
                     file->url, file->path, strerror(errno));
-    settle_owed(file, ok ? unwritten : 0, !ok && counts);
     return ok;
 }
 
@@ -106,29 +92,50 @@ static bool write_open(struct receipt_file *file)
     json_number(&fields, "block", BLOCK_MESSAGES);
     if (file->tail.torn > 0)
         json_number(&fields, "torn", file->tail.torn);
-    file->opened = write_line(file, &fields, false);
+    file->opened = write_line(file, &fields, 0);
     buffer_free(&fields);
     return file->opened;
 }
 
-static void write_waiting(struct receipt_file *file, struct waiting *waiting)
-{
-    if (write_open(file))
-        write_line(file, &waiting->fields, true);
-    else
-        settle_owed(file, 0, true);
-    buffer_free(&waiting->fields);
-    free(waiting);
-}
-
-static struct waiting *take_first(struct receipt_file *file)
+/* Under the lock. */
+static void drop_first(struct receipt_file *file)
 {
     struct waiting *waiting = file->first;
     file->first = waiting->next;
     file->queued -= waiting->fields.len;
     if (!file->first)
         file->behind = &file->first;
-    return waiting;
+    buffer_free(&waiting->fields);
+    free(waiting);
+}
+
+/* Under the lock, which is given back while the disk is waited for. What the disk does not take
+ * stays first; at the end it is given up. */
+static void write_waiting(struct receipt_file *file, bool at_the_end)
+{
+    while (file->first) {
+        struct waiting *waiting = file->first;
+        pthread_mutex_unlock(&file->lock);
+        bool ok = write_open(file) && write_line(file, &waiting->fields, waiting->unwritten);
+        pthread_mutex_lock(&file->lock);
+        file->stuck = !ok;
+        if (!ok && !at_the_end)
+            return;
+        file->unwritten += ok ? 0 : 1 + waiting->unwritten;
+        drop_first(file);
+    }
+}
+
+static void write_close(struct receipt_file *file)
+{
+    struct buffer fields = {0};
+    receipt_fields_begin(&fields, "close", file->sender);
+    put_time(&fields);
+    if (write_open(file) && write_line(file, &fields, file->unwritten))
+        file->unwritten = 0;
+    else
+        file->unwritten++;
+    buffer_free(&fields);
 }
 
 static void *run(void *arg)
@@ -136,23 +143,14 @@ static void *run(void *arg)
     struct receipt_file *file = arg;
     write_open(file);
     pthread_mutex_lock(&file->lock);
-    for (;;) {
-        while (!file->first && !file->closing)
+    for (bool closing = false; !closing;) {
+        while ((!file->first || file->stuck) && !file->closing)
             pthread_cond_wait(&file->filled, &file->lock);
-        if (!file->first)
-            break;
-        struct waiting *waiting = take_first(file);
-        pthread_mutex_unlock(&file->lock);
-        write_waiting(file, waiting);
-        pthread_mutex_lock(&file->lock);
+        closing = file->closing;
+        write_waiting(file, closing);
     }
     pthread_mutex_unlock(&file->lock);
-    struct buffer fields = {0};
-    receipt_fields_begin(&fields, "close", file->sender);
-    put_time(&fields);
-    if (write_open(file))
-        write_line(file, &fields, true);
-    buffer_free(&fields);
+    write_close(file);
     return NULL;
 }
 
@@ -226,12 +224,15 @@ void receipt_file_put(struct receipt_file *file, struct buffer *fields)
     bool taken = waiting && file->queued + waiting->fields.len <= RECEIPT_QUEUE;
     if (taken) {
         file->queued += waiting->fields.len;
+        waiting->unwritten = file->unwritten;
+        file->unwritten = 0;
         *file->behind = waiting;
         file->behind = &waiting->next;
-        pthread_cond_signal(&file->filled);
     } else {
         file->unwritten++;
     }
+    file->stuck = false;
+    pthread_cond_signal(&file->filled);
     pthread_mutex_unlock(&file->lock);
     if (taken)
         return;
@@ -253,8 +254,8 @@ void receipt_file_close(struct receipt_file *file)
     pthread_mutex_unlock(&file->lock);
     pthread_join(file->thread, NULL);
     if (file->unwritten > 0)
-        log_line(LOG_ERROR, "%s: %" PRIu64 " receipts could not be written to %s", file->url,
-                 file->unwritten, file->path);
+        log_line(LOG_ERROR, "%s: %" PRIu64 " lines of receipts could not be written to %s",
+                 file->url, file->unwritten, file->path);
     pthread_mutex_destroy(&file->lock);
     pthread_cond_destroy(&file->filled);
     file_free(file);

@@ -1,6 +1,7 @@
 /* A receipt file that lines are put into. A thread of its own signs and writes them, so that
- * neither a source nor a sink ever waits for a disk. A line that cannot be written whole is given
- * up, and the next one says so. */
+ * neither a source nor a sink ever waits for a disk. A line that the disk does not take whole is
+ * tried again when the next one comes; those that come meanwhile wait, up to a bound, and the first
+ * that is taken behind some that were given up says so. */
 #ifndef RECEIPT_FILE_H
 #define RECEIPT_FILE_H
 

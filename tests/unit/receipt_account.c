@@ -1,6 +1,8 @@
 /* What the two ends of a link write, against a plain list of all messages that says what came:
  * random streams with drops, repetitions and late batches, through the real sender, receiver, files
  * and comparison. */
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -379,6 +381,67 @@ static void a_file_of_many_windows_is_compared_to_its_end(void **state)
     unlink(path_of("b"));
 }
 
+/* --- a disk that takes nothing for a while --- */
+
+static void limit_files(rlim_t octets)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = octets < limit.rlim_max ? octets : limit.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static void put_line(struct receipt_file *file, unsigned part)
+{
+    static struct interval it;
+    struct buffer fields = {0};
+    assert_true(interval_init(&it));
+    it.part = part;
+    receipt_fields_begin(&fields, "interval", true);
+    json_text(&fields, "link", "l");
+    interval_write(&it, &fields);
+    receipt_file_put(file, &fields);
+    buffer_free(&fields);
+    interval_free(&it);
+}
+
+static void lines_wait_for_a_full_disk_up_to_a_bound_and_the_rest_is_told(void **state)
+{
+    static struct receipt_line line;
+    struct error error = {{0}};
+    const unsigned count = 2 * RECEIPT_QUEUE / 400;
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    struct receipt_key *key = receipt_key_read(path_of("key"), &error);
+    struct receipt_file *file = receipt_file_open(path_of("a"), key, true, "test:", &error);
+    assert_non_null(file);
+    limit_files(0);
+    for (unsigned i = 0; i < count; i++)
+        put_line(file, i);
+    limit_files(RLIM_INFINITY);
+    usleep(100000); /* one that was on its way has failed by now */
+    put_line(file,
+             count); /* given up, too, for there is no room yet; but what waits is tried again */
+    receipt_file_close(file);
+    struct receipt_reader *reader = receipt_reader_open(path_of("a"), NULL, &error);
+    enum receipt_found found;
+    uint64_t lines = 0, next = 0;
+    while ((found = receipt_reader_next(reader, NULL, &line, &error)) == RECEIPT_FOUND) {
+        if (line.kind != RECEIPT_INTERVAL)
+            continue;
+        assert_true(line.part == next || line.unwritten == line.part - next);
+        next = line.part + 1;
+        lines++;
+    }
+    assert_int_equal(found, RECEIPT_AT_END);
+    const struct receipt_facts *facts = receipt_reader_facts(reader);
+    assert_true(facts->closed);
+    assert_true(lines > 500 && lines < count);
+    assert_int_equal(lines + facts->unwritten, count + 1);
+    receipt_reader_free(reader);
+    unlink(path_of("a"));
+}
+
 /* --- one interval --- */
 
 static void blocks_end_at_multiples_and_are_the_same_however_batches_fall(void **state)
@@ -521,6 +584,7 @@ int main(void)
         cmocka_unit_test(late_and_repeated_and_broken_ones_too),
         cmocka_unit_test(more_ranges_than_a_line_holds_are_counted),
         cmocka_unit_test(a_file_of_many_windows_is_compared_to_its_end),
+        cmocka_unit_test(lines_wait_for_a_full_disk_up_to_a_bound_and_the_rest_is_told),
         cmocka_unit_test(blocks_end_at_multiples_and_are_the_same_however_batches_fall),
         cmocka_unit_test(a_line_has_an_end),
         cmocka_unit_test(numbers_beyond_all_bounds_and_strange_names_harm_nobody),
