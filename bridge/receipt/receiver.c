@@ -124,7 +124,8 @@ static uint64_t number_of(const struct receipt_receiver *r, const struct link *l
 {
     if (e->has_interval)
         return e->interval;
-    return link->interval.number + (link->changed && now - link->began >= r->every_ms);
+    bool begun = link->interval.policy[0] != '\0';
+    return link->interval.number + (begun && now - link->began >= r->every_ms);
 }
 
 static void read_policy(const struct envelope *e, char out[SHA256_HEX + 1])

@@ -75,8 +75,8 @@ class ReceiptsCase(lab.Case):
         return self.bridge("--from", f"nng+tcp:127.0.0.1:{port}#{more},{self.sign('b')}", "--to", self.path(out),
                            hop="far", **kwargs).ready()
 
-    def near(self, port, *source, more=""):
-        return self.bridge("--from", *source, "--to", f"nng+tcp:127.0.0.1:{port}#{self.sign('a')}{more}", hop="near")
+    def near(self, port, *source, more="", every="300ms"):
+        return self.bridge("--from", *source, "--to", f"nng+tcp:127.0.0.1:{port}#{self.sign('a', every)}{more}", hop="near")
 
     def copy_corpus(self, name="bind", more=""):
         """A corpus over a link that works."""
@@ -198,6 +198,7 @@ class Same(ReceiptsCase):
         self.assertEqual([line["interval"] for line in lines], list(range(len(lines))))
         self.assertGreater(len(lines), 1)
         self.assertEqual(sum(line["messages"] for line in lines), 893)
+        self.assertEqual([line["first"] for line in lines], [0] + [line["last"] + 1 for line in lines[:-1]])
         self.assertEqual(self.receipts("--verify", self.b)[0], 0)
 
     def test_a_configuration_that_changes_cuts_and_goes_on(self):
@@ -423,7 +424,7 @@ class Altered(ReceiptsCase):
         far = self.far(far_port)
         middle = Middleman(port, far_port, change)
         self.addCleanup(middle.listener.close)
-        near = self.near(port, lab.corpus("unbound"))
+        near = self.near(port, lab.corpus("unbound"), every="60s")
         self.assertEqual(near.wait(), 0, near.log())
         far.wait_log("hop near .* ended at sequence")
         self.assertEqual(far.stop(), far_code, far.log())
