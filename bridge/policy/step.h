@@ -56,5 +56,6 @@ const struct step_ops *policy_step_find(const char *name);
 extern const struct step_ops keep_step, drop_step; /* keep.c */
 extern const struct step_ops sample_step;
 extern const struct step_ops limit_step;
+extern const struct step_ops anonymise_step;
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "step.h"
 
-const struct step_ops *const policy_steps[] = {&keep_step, &drop_step, &sample_step, &limit_step,
+const struct step_ops *const policy_steps[] = {&keep_step, &drop_step, &sample_step, &limit_step, &anonymise_step,
                                                NULL};
 
 const struct option_spec policy_step_options[] = {
