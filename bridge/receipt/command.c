@@ -108,13 +108,20 @@ static const char *plural(unsigned count)
     return count == 1 ? "" : "s";
 }
 
-static void print_side(const struct side *side)
+static void print_facts(const struct side *side)
 {
     const struct receipt_facts *f = receipt_reader_facts(side->reader);
-    printf("%s: %s, %s: %" PRIu64 " lines, %u link%s, signed by %s%s\n", side->name, side->path,
-           f->sender ? "sender" : "receiver", f->lines, side->links.count,
-           plural(side->links.count), f->key,
+    printf("%" PRIu64 " line%s of a %s, up to %s, %u link%s, signed by %s%s", f->lines,
+           f->lines == 1 ? "" : "s", f->sender ? "sender" : "receiver", f->time[0] ? f->time : "?",
+           side->links.count, plural(side->links.count), f->key,
            side->trusted ? "" : " (no key was given to compare it with)");
+}
+
+static void print_side(const struct side *side)
+{
+    printf("%s: %s: ", side->name, side->path);
+    print_facts(side);
+    putchar('\n');
 }
 
 static int verify(const struct request *request, char **files)
@@ -124,10 +131,9 @@ static int verify(const struct request *request, char **files)
     if (side_open(&side, files[0], files[0], request->key)) {
         const struct receipt_facts *f = receipt_reader_facts(side.reader);
         bool whole = f->closed && !f->torn;
-        printf("%s is whole%s: %" PRIu64 " lines of a %s, %u link%s, signed by %s%s.\n", files[0],
-               whole ? "" : " as far as it goes", f->lines, f->sender ? "sender" : "receiver",
-               side.links.count, plural(side.links.count), f->key,
-               side.trusted ? "" : " (no key was given to compare it with)");
+        printf("%s is whole%s: ", files[0], whole ? "" : " as far as it goes");
+        print_facts(&side);
+        fputs(".\n", stdout);
         print_end(&side);
         status = whole ? VERDICT_SAME : VERDICT_DIFFERENT;
     }
@@ -156,8 +162,10 @@ static int compare_links(struct side *sender, struct side *receiver, FILE *detai
             verdict = VERDICT_UNKNOWN;
             break;
         }
-        if (sender->links.count > 1)
-            printf("%s: ", link);
+        if (sender->links.count > 1) {
+            receipt_report_link(link, stdout);
+            fputs(": ", stdout);
+        }
         receipt_report_sentence(found, sender->name, receiver->name, stdout);
         putchar('\n');
         receipt_report_details(found, sender->name, receiver->name, details);

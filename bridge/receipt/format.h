@@ -12,7 +12,7 @@ enum {
     SIGNATURE_OCTETS = 64,
     SIGNATURE_HEX = 2 * SIGNATURE_OCTETS,
 
-    BLOCK_MESSAGES = 4096, /* a block ends before each multiple of this, and with its interval */
+    BLOCK_MESSAGES = 1024, /* a block ends before each multiple of this, and with its interval */
     BLOCKS_MAX = 512,      /* in a line: then the interval goes on in another */
     RECEIPT_LINE_MAX = 96 * 1024, /* octets; those that we write are below 80 KiB */
     LINK_NAME_MAX = 512,

@@ -34,7 +34,9 @@ struct receipt_line {
     uint8_t previous[SHA256_OCTETS];
     char key[SHA256_HEX + 1];
     enum receipt_kind kind;
-    bool sender;        /* else the receiver */
+    bool sender;   /* else the receiver */
+    char time[40]; /* when it was written, or of an interval, when its last batch was; "" without
+                      one */
     uint64_t unwritten; /* lines before this one that could not be written */
 
     uint8_t public_key[PUBLIC_OCTETS]; /* of an open or a key line */

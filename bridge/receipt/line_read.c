@@ -62,6 +62,14 @@ static void octets(struct fields *f, const char *name, uint8_t *out, unsigned le
     octets_of(f, json_object_get(f->object, name), name, out, len);
 }
 
+/* A digest that stays text. */
+static void hex_text(struct fields *f, const char *name, char out[SHA256_HEX + 1])
+{
+    uint8_t digest[SHA256_OCTETS] = {0};
+    octets(f, name, digest, sizeof digest);
+    hex_write(digest, sizeof digest, out);
+}
+
 static unsigned choice(struct fields *f, const char *name, const char *const choices[])
 {
     const char *value = json_string_value(json_object_get(f->object, name));
@@ -152,10 +160,16 @@ static bool take_fields(struct receipt_line *line, const json_t *object, struct 
         spoil(&f, "receipt");
     line->number = number(&f, "line", INT64_MAX);
     octets(&f, "previous", line->previous, SHA256_OCTETS);
-    text(&f, "key", line->key, sizeof line->key);
+    hex_text(&f, "key", line->key);
     line->kind = (enum receipt_kind)choice(&f, "type", kinds);
     line->sender = choice(&f, "as", roles) == 0;
     octets(&f, "signature", line->signature, SIGNATURE_OCTETS);
+    const char *when = line->kind == RECEIPT_INTERVAL ? "to" : "time";
+    line->time[0] = '\0';
+    if (json_object_get(object, when))
+        text(&f, when, line->time, sizeof line->time);
+    if (line->time[strspn(line->time, "0123456789-T:.Z")])
+        spoil(&f, when);
     if (json_object_get(object, "unwritten"))
         line->unwritten = number(&f, "unwritten", INT64_MAX);
     if (line->kind == RECEIPT_OPEN || line->kind == RECEIPT_KEY)

@@ -130,6 +130,8 @@ static void learn(struct receipt_reader *r, const struct receipt_line *line)
     f->sender = line->sender;
     f->crashes += line->kind == RECEIPT_OPEN && r->running;
     memcpy(f->key, line->key, sizeof f->key);
+    if (line->time[0])
+        memcpy(f->time, line->time, sizeof f->time);
     if (line->kind == RECEIPT_OPEN || line->kind == RECEIPT_CLOSE)
         r->running = line->kind == RECEIPT_OPEN;
     f->closed = !r->running;

@@ -20,6 +20,7 @@ struct receipt_facts {
     bool closed;              /* the last line closes it */
     bool torn;                /* behind the last line feed there is more */
     char key[SHA256_HEX + 1]; /* that signed last */
+    char time[40];            /* that the file reaches to; "" where it does not say */
 };
 
 /* `trusted`, borrowed, has to be among the keys that signed; NULL: none is known. NULL with the

@@ -156,11 +156,23 @@ void receipt_report_sentence(const struct receipt_comparison *c, const char *sen
     fputs(c->same > 0 ? "; all else is the same." : ".", out);
 }
 
+/* Control characters, of ASCII and beyond (U+0080 to U+009F), become question marks. */
+void receipt_report_link(const char *link, FILE *out)
+{
+    for (const uint8_t *c = (const uint8_t *)link; *c; c++) {
+        bool beyond = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        fputc(beyond || *c < 0x20 || *c == 0x7f ? '?' : *c, out);
+        c += beyond;
+    }
+}
+
 void receipt_report_details(const struct receipt_comparison *c, const char *sender,
                             const char *receiver, FILE *out)
 {
     char n[RECEIPT_DIGITS];
-    fprintf(out, "  %s\n", c->link);
+    fputs("  ", out);
+    receipt_report_link(c->link, out);
+    fputc('\n', out);
     fprintf(out, "    the same: %s messages\n", receipt_digits(c->same, n));
     if (c->duplicates > 0)
         fprintf(out, "    came to %s twice: %s messages\n", receiver,

@@ -13,6 +13,9 @@ enum receipt_verdict receipt_verdict_of(const struct receipt_comparison *compari
 void receipt_report_sentence(const struct receipt_comparison *comparison, const char *sender,
                              const char *receiver, FILE *out);
 
+/* A link's name, which somebody else chose: nothing in it moves a terminal. */
+void receipt_report_link(const char *link, FILE *out);
+
 /* A line for each finding. */
 void receipt_report_details(const struct receipt_comparison *comparison, const char *sender,
                             const char *receiver, FILE *out);

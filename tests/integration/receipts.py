@@ -17,7 +17,7 @@ import unittest
 import lab
 from nng import Feeder, numbers
 
-BLOCK = 4096
+BLOCK = 1024
 
 
 def with_commas(number):
