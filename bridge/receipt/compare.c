@@ -103,12 +103,17 @@ struct comparer {
     uint64_t done;      /* of the sender's blocks, in windows before */
     bool last;          /* there are no more behind this window */
     uint64_t low, high; /* the numbers of the window */
-    uint64_t intervals_seen;
+
+    struct { /* the receiver's line before, if it was closed for silence */
+        bool silent;
+        uint64_t interval, shared, duplicates;
+        uint32_t part;
+    } before;
 
     struct piece *runs; /* the receiver's */
     size_t run_count, run_room;
     struct ranges missing, refused;
-    bool forgot; /* the receiver could not list all that is missing */
+    uint64_t reached; /* one past the highest number of the receiver's lines so far */
 };
 
 static bool no_memory(struct error *error)
@@ -252,12 +257,49 @@ static void tidy(struct ranges *ranges)
     ranges->count = kept;
 }
 
+/* Notes a line of the receiver, in the first window. One that was closed for silence counts no more
+ * where the next has all of its interval again. */
+static void note_received(struct comparer *c)
+{
+    const struct receipt_line *line = &c->line;
+    uint64_t shared = line->shared ? line->messages : 0;
+    if (c->before.silent && c->before.interval == line->interval && c->before.part == line->part) {
+        c->out->shared_received -= c->before.shared;
+        c->out->duplicates -= c->before.duplicates;
+    }
+    c->out->shared_received += shared;
+    c->out->duplicates += line->duplicates;
+    c->before.silent = line->silent;
+    c->before.interval = line->interval;
+    c->before.part = line->part;
+    c->before.shared = shared;
+    c->before.duplicates = line->duplicates;
+}
+
+/* Where the missing ranges are that were too many for the line: below those that it lists, and
+ * above what came in lines before. Whatever the receiver has no digest of there is missing by its
+ * own word. */
+static struct gaps unlisted_of(struct comparer *c)
+{
+    const struct receipt_line *line = &c->line;
+    struct gaps unlisted = {.count = 0};
+    uint64_t from = c->reached > 0 && c->reached < line->first ? c->reached : line->first;
+    if (line->missing.forgotten > 0 && line->missing.count > 0 && from < line->missing.at[0].from) {
+        unlisted.at[0] = (struct gap){.from = from, .to = line->missing.at[0].from};
+        unlisted.count = 1;
+    }
+    if (line->messages > 0 && line->last >= c->reached)
+        c->reached = line->last + 1;
+    return unlisted;
+}
+
 /* What the receiver says of the window. */
 static bool load_runs(struct comparer *c, struct error *error)
 {
     enum receipt_found found;
     bool first_window = c->low == 0, ok = true;
     c->run_count = c->missing.count = c->refused.count = 0;
+    c->reached = 0;
     if (!receipt_reader_rewind(c->receiver, error))
         return false;
     while (ok && (found = receipt_reader_next(c->receiver, &c->needle, &c->line, error)) ==
@@ -265,12 +307,10 @@ static bool load_runs(struct comparer *c, struct error *error)
         const struct receipt_line *line = &c->line;
         if (line->kind != RECEIPT_INTERVAL || strcmp(line->link, c->out->link) != 0)
             continue;
-        if (first_window) {
-            c->out->shared_received += line->shared ? line->messages : 0;
-            c->out->duplicates += line->duplicates;
-        }
-        c->forgot = c->forgot || line->missing.forgotten > 0;
-        ok = add_ranges(c, &c->missing, &line->missing) &&
+        if (first_window)
+            note_received(c);
+        const struct gaps unlisted = unlisted_of(c);
+        ok = add_ranges(c, &c->missing, &line->missing) && add_ranges(c, &c->missing, &unlisted) &&
              add_ranges(c, &c->refused, &line->refused);
         for (unsigned i = 0; ok && i < line->block_count; i++) {
             if (in_window(c, line->blocks[i].first, line->blocks[i].last))
@@ -346,7 +386,7 @@ static void find_absent(struct comparer *c, uint64_t first, uint64_t last, uint6
     while (first <= last) {
         const struct gap *refused = range_at(&c->refused, first),
                          *missing = range_at(&c->missing, first);
-        enum receipt_finding_kind kind = c->forgot ? FINDING_MISSING : FINDING_UNRECEIVED;
+        enum receipt_finding_kind kind = FINDING_UNRECEIVED;
         uint64_t to = last;
         if (refused && refused->from <= first) {
             kind = FINDING_REFUSED;

@@ -47,6 +47,8 @@ struct receipt_line {
     uint32_t part;
     uint64_t first, last, messages, duplicates;
     bool shared;
+    bool
+        silent; /* closed for silence: if the interval goes on, the next line has all of it again */
     char policy[SHA256_HEX + 1];
     struct gaps missing, refused;
     struct block blocks[BLOCKS_MAX];

@@ -128,6 +128,12 @@ static void blocks(struct fields *f, struct receipt_line *line)
     }
 }
 
+static const char *closed_of(const struct fields *f)
+{
+    const char *closed = json_string_value(json_object_get(f->object, "closed"));
+    return closed ? closed : "";
+}
+
 static void interval(struct fields *f, struct receipt_line *line)
 {
     uint64_t in_blocks = 0;
@@ -137,6 +143,7 @@ static void interval(struct fields *f, struct receipt_line *line)
     line->messages = number(f, "messages", INT64_MAX);
     line->duplicates = number(f, "duplicates", INT64_MAX);
     line->shared = flag(f, "shared");
+    line->silent = strcmp(closed_of(f), "silence") == 0;
     text(f, "policy", line->policy, sizeof line->policy);
     gaps(f, "missing", &line->missing);
     gaps(f, "refused", &line->refused);
