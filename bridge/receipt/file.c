@@ -12,6 +12,8 @@
 #include "log.h"
 #include "receipt/tail.h"
 
+enum { UNWRITTEN_ROOM = 48 }; /* for the field that tells of lines given up */
+
 struct waiting {
     struct waiting *next;
     struct buffer fields;
@@ -97,12 +99,36 @@ static bool write_open(struct receipt_file *file)
     return file->opened;
 }
 
+/* The memory that it takes. What is appended to a line while it is written is taken off again, and
+ * its room was there. */
+static size_t footprint_of(const struct waiting *waiting)
+{
+    return sizeof *waiting + waiting->fields.len + UNWRITTEN_ROOM;
+}
+
+/* Takes the fields over, in memory no larger than they need. NULL: there is none, the fields
+ * unchanged. */
+static struct waiting *waiting_over(struct buffer *fields)
+{
+    struct waiting *waiting = fields->failed ? NULL : malloc(sizeof *waiting);
+    if (!waiting)
+        return NULL;
+    *waiting = (struct waiting){.fields = *fields};
+    *fields = (struct buffer){0};
+    uint8_t *fitting = realloc(waiting->fields.data, waiting->fields.len + UNWRITTEN_ROOM);
+    if (fitting) {
+        waiting->fields.data = fitting;
+        waiting->fields.cap = waiting->fields.len + UNWRITTEN_ROOM;
+    }
+    return waiting;
+}
+
 /* Under the lock. */
 static void drop_first(struct receipt_file *file)
 {
     struct waiting *waiting = file->first;
     file->first = waiting->next;
-    file->queued -= waiting->fields.len;
+    file->queued -= footprint_of(waiting);
     if (!file->first)
         file->behind = &file->first;
     buffer_free(&waiting->fields);
@@ -215,15 +241,12 @@ struct receipt_file *receipt_file_open(const char *path, struct receipt_key *key
 void receipt_file_put(struct receipt_file *file, struct buffer *fields)
 {
     static struct log_limit limit;
-    struct waiting *waiting = fields->failed ? NULL : malloc(sizeof *waiting);
-    if (waiting) {
-        *waiting = (struct waiting){.fields = *fields};
-        *fields = (struct buffer){0};
-    }
+    const size_t room = file->sender ? RECEIPT_QUEUE_SENDER : RECEIPT_QUEUE_RECEIVER;
+    struct waiting *waiting = waiting_over(fields);
     pthread_mutex_lock(&file->lock);
-    bool taken = waiting && file->queued + waiting->fields.len <= RECEIPT_QUEUE;
+    bool taken = waiting && file->queued + footprint_of(waiting) <= room;
     if (taken) {
-        file->queued += waiting->fields.len;
+        file->queued += footprint_of(waiting);
         waiting->unwritten = file->unwritten;
         file->unwritten = 0;
         *file->behind = waiting;

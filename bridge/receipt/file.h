@@ -9,9 +9,9 @@
 
 struct receipt_file;
 
-enum {
-    RECEIPT_QUEUE = 1 << 20
-}; /* octets of lines that wait for the disk; further ones are given up */
+/* Octets of lines that wait for the disk; further ones are given up. A receiver may have to close
+ * the lines of all its senders at once. */
+enum { RECEIPT_QUEUE_SENDER = 2 << 20, RECEIPT_QUEUE_RECEIVER = 16 << 20 };
 
 /* Opens the file, new or to go on behind its last line, which must be of this key; takes over the
  * key. `url` names the end of the link. Nobody else may have it open. NULL with the error, the key

@@ -337,5 +337,5 @@ uint64_t receipt_receiver_memory(const struct options *options)
     if (!receipt_wanted(options))
         return 0;
     return sizeof(struct receipt_receiver) + RECEIPT_LINKS * (sizeof(struct link) + 1024) +
-           RECEIPT_QUEUE + 4 * RECEIPT_LINE_MAX;
+           RECEIPT_QUEUE_RECEIVER + 4 * RECEIPT_LINE_MAX;
 }

@@ -155,6 +155,6 @@ void receipt_sender_free(struct receipt_sender *s)
 uint64_t receipt_sender_memory(const struct options *options)
 {
     return receipt_wanted(options)
-               ? sizeof(struct receipt_sender) + RECEIPT_QUEUE + 4 * RECEIPT_LINE_MAX
+               ? sizeof(struct receipt_sender) + RECEIPT_QUEUE_SENDER + 4 * RECEIPT_LINE_MAX
                : 0;
 }

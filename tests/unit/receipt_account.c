@@ -409,7 +409,7 @@ static void lines_wait_for_a_full_disk_up_to_a_bound_and_the_rest_is_told(void *
 {
     static struct receipt_line line;
     struct error error = {{0}};
-    const unsigned count = 2 * RECEIPT_QUEUE / 400;
+    const unsigned count = 2 * RECEIPT_QUEUE_SENDER / 400;
     (void)state;
     signal(SIGXFSZ, SIG_IGN);
     struct receipt_key *key = receipt_key_read(path_of("key"), &error);
