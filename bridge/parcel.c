@@ -45,6 +45,11 @@ struct ticket ticket_take(const struct parcel *parcel)
     };
 }
 
+struct ticket ticket_copy(const struct ticket *ticket)
+{
+    return (struct ticket){.account = ticket->account, .pledge = pledge_ref(ticket->pledge)};
+}
+
 void ticket_settle(const struct ticket *ticket, enum outcome outcome, uint64_t n)
 {
     settle(ticket->account, ticket->pledge, outcome, n);

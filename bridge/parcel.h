@@ -32,6 +32,7 @@ struct ticket {
 };
 
 struct ticket ticket_take(const struct parcel *parcel);
+struct ticket ticket_copy(const struct ticket *ticket);
 void ticket_settle(const struct ticket *ticket, enum outcome outcome, uint64_t n);
 void ticket_drop(struct ticket *ticket);
 

@@ -126,8 +126,23 @@ static void put_head(struct flat *flat, const struct dnstap_view *view, struct b
     keep_head(head, view, out, before);
 }
 
+/* What policies before this hop wrote on it. */
+static void put_marks(const struct dnstap_view *view, struct buffer *out)
+{
+    if (dnstap_has(view, DNSTAP_HAS_REPEATS)) {
+        FLAT_PUT(out, ",\"repeats\":");
+        put_unsigned(view->repeats, out);
+    }
+    if (dnstap_has(view, DNSTAP_HAS_REJECTED)) {
+        FLAT_PUT(out, ",\"rejected\":");
+        json_string_put(view->rejected, JSON_STRING_PLAIN, out);
+    }
+}
+
 static void put_addresses(const struct dnstap_view *view, struct buffer *out)
 {
+    if (view->has & (DNSTAP_HAS_REPEATS | DNSTAP_HAS_REJECTED))
+        put_marks(view, out);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS)) {
         FLAT_PUT(out, ",\"query_address\":");
         flat_address_put(view->query_address, out);

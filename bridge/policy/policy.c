@@ -21,6 +21,7 @@ struct stage {
 struct policy {
     struct plan plan;
     struct policy_exits exits;
+    struct buffer marked; /* a message with the reason why it was rejected */
     unsigned stage_count;
     unsigned way_count;
     struct stage stages[PLAN_STEPS];
@@ -81,6 +82,7 @@ void policy_free(struct policy *p)
         p->stages[i].ops->free(p->stages[i].step);
     for (unsigned i = 0; i < p->way_count; i++)
         batch_builder_free(p->ways[i].builder);
+    buffer_free(&p->marked);
     plan_free(&p->plan);
     free(p);
 }
@@ -173,6 +175,23 @@ static void put(struct policy *p, unsigned way, const struct subject *s)
     batch_builder_commit(out->builder, len, 1);
 }
 
+/* To another sink, with the reason in it, if the step gave one. */
+static void put_rejected(struct policy *p, unsigned way, struct subject *s)
+{
+    if (s->reason) {
+        size_t len = strlen(s->reason); /* less than 128: its length takes one octet */
+        buffer_clear(&p->marked);
+        buffer_put(&p->marked, s->frame.data, s->frame.len);
+        buffer_put(&p->marked, (const uint8_t[]){0xd2, 0x3e, (uint8_t)len},
+                   3); /* Dnstap.rejected */
+        buffer_put(&p->marked, s->reason, len);
+        if (!p->marked.failed)
+            subject_replace(s,
+                            (struct frame){.data = p->marked.data, .len = (uint32_t)p->marked.len});
+    }
+    put(p, way, s);
+}
+
 /* Through the steps from this one on. True: it goes on; else it has been seen to. */
 static bool pass_from(struct policy *p, unsigned from, struct subject *s)
 {
@@ -183,7 +202,7 @@ static bool pass_from(struct policy *p, unsigned from, struct subject *s)
             continue;
         case VERDICT_TAKE_OUT:
             if (stage->rejects)
-                put(p, stage->rejects, s);
+                put_rejected(p, stage->rejects, s);
             else
                 settle(s, OUTCOME_FILTERED);
             return false;
@@ -200,12 +219,25 @@ static bool pass_from(struct policy *p, unsigned from, struct subject *s)
     return true;
 }
 
-static void tell_time(struct policy *p)
+static void tell_time(struct policy *p, int64_t now)
 {
-    int64_t now = clock_ms(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < p->stage_count; i++) {
         if (p->stages[i].ops->tick)
             p->stages[i].ops->tick(p->stages[i].step, now);
+    }
+}
+
+/* What the steps give back by now goes through the rest of them. */
+static void release(struct policy *p, int64_t now)
+{
+    struct subject s;
+    for (unsigned i = 0; i < p->stage_count; i++) {
+        const struct stage *stage = &p->stages[i];
+        while (stage->ops->release && stage->ops->release(stage->step, now, &s)) {
+            if (pass_from(p, i + 1, &s))
+                put(p, 0, &s);
+            ticket_drop(&s.ticket);
+        }
     }
 }
 
@@ -235,7 +267,9 @@ void policy_run(struct policy *p, struct batch *batch, struct account *account)
     struct subject s;
     struct frame frame;
     bool whole = true; /* so far nothing was taken out or changed */
-    tell_time(p);
+    int64_t now = clock_ms(CLOCK_MONOTONIC);
+    tell_time(p, now);
+    release(p, now);
     while (frame_next(&r, &frame)) {
         subject_init(&s, frame, ticket);
         bool goes_on = pass_from(p, 0, &s);
@@ -268,16 +302,9 @@ int policy_due(const struct policy *p)
 
 void policy_tick(struct policy *p, bool all)
 {
-    int64_t now = all ? INT64_MAX : clock_ms(CLOCK_MONOTONIC);
-    struct subject s;
-    for (unsigned i = 0; i < p->stage_count; i++) {
-        const struct stage *stage = &p->stages[i];
-        while (stage->ops->release && stage->ops->release(stage->step, now, &s)) {
-            if (pass_from(p, i + 1, &s))
-                put(p, 0, &s);
-            ticket_drop(&s.ticket);
-        }
-    }
+    int64_t now = clock_ms(CLOCK_MONOTONIC);
+    tell_time(p, now);
+    release(p, all ? INT64_MAX : now);
     seal_all(p);
 }
 

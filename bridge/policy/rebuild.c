@@ -138,6 +138,8 @@ void dnstap_rebuild(const struct dnstap_view *v, struct buffer *out)
         put_octets(out, 1000, v->event);
     if (dnstap_has(v, DNSTAP_HAS_REPEATS))
         put_number(out, 1001, v->repeats);
+    if (dnstap_has(v, DNSTAP_HAS_REJECTED))
+        put_octets(out, 1002, v->rejected);
 }
 
 void event_rebuild(const struct event_view *v, struct buffer *out)

@@ -4,19 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "../scan/dns_check.h"
-#include "../scan/dns_cut.h"
 #include "../scan/dns_type.h"
+#include "rdata_rewrite.h"
 
 enum {
     HEADER = 12,
     COUNTS = 4,      /* where they stand in it */
     LABELS_SEEN = 8, /* no rule of the list has as many */
+    FOUND = 1024,
     MESSAGE_MAX = 65535,
+};
+
+/* Names come again and again, in one message and in the next. */
+struct found {
+    uint16_t name_len; /* 0: free */
+    uint16_t at;
+    uint8_t name[DNS_NAME_WIRE_MAX];
 };
 
 struct registered {
     psl_ctx_t *list;
+    struct found found[FOUND];
 };
 
 struct registered *registered_new(struct error *error)
@@ -60,7 +72,7 @@ static const char *text_of(const struct question *q, unsigned first, char text[D
     return text;
 }
 
-uint32_t registered_at(struct registered *r, const struct question *q)
+static uint32_t look_up(const struct registered *r, const struct question *q)
 {
     char text[DNS_NAME_WIRE_MAX + 1];
     unsigned first = q->label_count > LABELS_SEEN ? q->label_count - LABELS_SEEN : 0;
@@ -73,6 +85,17 @@ uint32_t registered_at(struct registered *r, const struct question *q)
     for (; *domain; domain++)
         labels += *domain == '.';
     return labels < q->label_count ? q->labels[q->label_count - labels] : 0;
+}
+
+uint32_t registered_at(struct registered *r, const struct question *q)
+{
+    struct found *found = &r->found[XXH3_64bits(q->name, q->name_len) % FOUND];
+    if (found->name_len == q->name_len && memcmp(found->name, q->name, q->name_len) == 0)
+        return found->at;
+    found->name_len = (uint16_t)q->name_len;
+    found->at = (uint16_t)look_up(r, q);
+    memcpy(found->name, q->name, q->name_len);
+    return found->at;
 }
 
 bool registered_put_name(struct registered *r, struct dns_name name, struct buffer *out)
@@ -91,43 +114,9 @@ static void put16(struct buffer *out, unsigned value)
     buffer_put(out, octets, 2);
 }
 
-/* RDATA by its type's shape (dns_type.h), which was found sound: names are cut, the rest is taken
- * over. False: there may be names in it that the shape does not tell of. */
-static bool put_rdata(struct registered *r, struct octets message, const struct dns_record *record,
-                      struct buffer *out)
+static bool put_cut_name(void *arg, struct dns_name name, struct buffer *out)
 {
-    const char *shape = dns_type_find(record->type)->shape;
-    struct reader in = dns_rdata_reader(message, record);
-    if (!shape || strchr(shape, 'l') || strchr(shape, 'h'))
-        return false;
-    if (!strpbrk(shape, "nN")) {
-        buffer_put(out, in.at, reader_left(&in));
-        return true;
-    }
-    for (; *shape && reader_left(&in) > 0; shape++) {
-        size_t width = strchr("12468", *shape) ? (size_t)(*shape - '0')
-                       : *shape == 'a'         ? 4
-                       : *shape == 'q'         ? 16
-                                               : 0;
-        if (*shape == 's') /* a length and as many */
-            width = 1 + (size_t)in.at[0];
-        if (width > 0) {
-            const uint8_t *octets = reader_take(&in, width);
-            if (octets)
-                buffer_put(out, octets, width);
-        } else if (*shape == 'n' || *shape == 'N') {
-            struct dns_name name = dns_name_take(message, &in);
-            if (in.bad || !registered_put_name(r, name, out))
-                return false;
-            shape -= *shape == 'N'; /* there may be more */
-        } else {                    /* octets to the end, of a kind that holds no names */
-            struct octets rest = reader_rest(&in);
-            buffer_put(out, rest.data, rest.len);
-        }
-        if (in.bad)
-            return false;
-    }
-    return true;
+    return registered_put_name(arg, name, out);
 }
 
 /* One record, or nothing. False: the message is broken. */
@@ -146,7 +135,8 @@ static bool put_record(struct registered *r, struct octets message, const struct
     put16(out, record->ttl & 0xffff);
     put16(out, 0);
     size_t start = out->len;
-    bool whole = put_rdata(r, message, record, out) && out->len - start <= UINT16_MAX;
+    bool whole =
+        rdata_rewrite(message, record, put_cut_name, r, out) && out->len - start <= UINT16_MAX;
     if (!whole || out->failed) {
         out->len = before;
         return true;

@@ -57,5 +57,7 @@ extern const struct step_ops keep_step, drop_step; /* keep.c */
 extern const struct step_ops sample_step;
 extern const struct step_ops limit_step;
 extern const struct step_ops anonymise_step;
+extern const struct step_ops dedupe_step;
+extern const struct step_ops validate_step;
 
 #endif

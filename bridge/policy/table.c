@@ -2,8 +2,9 @@
 
 #include "step.h"
 
-const struct step_ops *const policy_steps[] = {&keep_step, &drop_step, &sample_step, &limit_step, &anonymise_step,
-                                               NULL};
+const struct step_ops *const policy_steps[] = {
+    &keep_step,      &drop_step,   &sample_step,   &limit_step,
+    &anonymise_step, &dedupe_step, &validate_step, NULL};
 
 const struct option_spec policy_step_options[] = {
     {.name = "rejects",

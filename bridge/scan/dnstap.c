@@ -63,6 +63,7 @@ static const struct field dnstap_fields[TAGS] = {
     [OCTETS(14)] = {KIND_MESSAGE, 0, DNSTAP_HAS_MESSAGE},
     [VARINT(15)] = {KIND_NUMBER32, VIEW(type), DNSTAP_HAS_TYPE},
 };
+static const struct field rejected_field = {KIND_OCTETS, VIEW(rejected), DNSTAP_HAS_REJECTED};
 static const struct field repeats_field = {KIND_NUMBER64, VIEW(repeats), DNSTAP_HAS_REPEATS};
 static const struct field event_field = {KIND_OCTETS, VIEW(event), DNSTAP_HAS_EVENT};
 
@@ -76,6 +77,8 @@ static const struct field *field_of(const struct field *fields, uint32_t tag)
         return &event_field;
     if (tag == VARINT(1001) && fields == dnstap_fields)
         return &repeats_field;
+    if (tag == OCTETS(1002) && fields == dnstap_fields)
+        return &rejected_field;
     return &fields[0]; /* no field has that tag */
 }
 

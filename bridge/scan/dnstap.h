@@ -65,6 +65,7 @@ enum dnstap_field {
     DNSTAP_HAS_POLICY_VALUE = 1u << 25,
     DNSTAP_HAS_EVENT = 1u << 26,
     DNSTAP_HAS_REPEATS = 1u << 27,
+    DNSTAP_HAS_REJECTED = 1u << 28,
 };
 
 /* Fields that are absent are zero; an empty field and an absent one differ in `has` alone. */
@@ -76,6 +77,7 @@ struct dnstap_view {
     struct octets extra;
     struct octets event; /* encoded, the last one; not looked into: event.h */
     uint64_t repeats;    /* more messages like this one, which it stands for */
+    struct octets rejected; /* text: why a policy sent it elsewhere */
 
     int32_t message_type; /* enum dnstap_message_type, or a number that it does not name */
     int32_t socket_family;

@@ -35,6 +35,7 @@ event = (text.number(15, 1000) + text.varint(1000 << 3 | 2) + b"\x0f"
          + text.number(1, 8) + text.octets(5, b"\7example\0") + text.number(6, 1))
 put(folder, "dnstap", messages + [event])
 put(folder, "json", messages + [event])
+put(folder, "policy", [bytes([i % 7]) + m for i, m in enumerate(messages)] + [bytes([i]) + event for i in range(7)])
 put(folder, "dns", [dns for m in messages for dns in text.dns_of(m)] + list(text.name_edges())[:40])
 put(folder, "stream", streams)
 put(folder, "bus", [b"dnstap/raw\0\0\0\0\0" + text.stream_of([])[:0], b"dnstap/raw\0\0\0\0\2\x08\1\0\0\0\1x"])

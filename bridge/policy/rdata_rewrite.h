@@ -1,0 +1,17 @@
+/* RDATA written anew with every name in it as the caller would have it, none of them compressed. */
+#ifndef BRIDGE_POLICY_RDATA_REWRITE_H
+#define BRIDGE_POLICY_RDATA_REWRITE_H
+
+#include "../buffer.h"
+#include "../scan/dns.h"
+
+/* Appends one name; false where it is broken. */
+typedef bool put_name(void *arg, struct dns_name name, struct buffer *out);
+
+/* Appends the RDATA of a record that a walk yielded and dns_rdata_ok found sound. False: broken, or
+ * of a type whose RDATA may hold names that nobody can find; then something may have been appended.
+ */
+bool rdata_rewrite(struct octets message, const struct dns_record *record, put_name *put, void *arg,
+                   struct buffer *out);
+
+#endif
