@@ -1,5 +1,9 @@
 #include "receipt/options.h"
 
+#include <sys/stat.h>
+
+#include "log.h"
+
 bool receipt_wanted(const struct options *options)
 {
     return options_string(options, "receipts") != NULL;
@@ -22,10 +26,21 @@ bool receipt_check(const struct place *place, struct error *error)
     return read != NULL;
 }
 
+/* A key that others can read proves nothing. */
+static void warn_of_readers(const char *url, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
+        log_line(LOG_WARN, "%s: others may read %s, and sign as we do: chmod 600 it", url, path);
+}
+
 struct receipt_file *receipt_open_file(const struct place *place, bool sender, struct error *error)
 {
     const struct options *options = place->options;
-    struct receipt_key *key = receipt_key_read(options_string(options, "receipts-key"), error);
+    const char *path = options_string(options, "receipts-key");
+    struct receipt_key *key = receipt_key_read(path, error);
+    if (key)
+        warn_of_readers(place->url, path);
     return key ? receipt_file_open(options_string(options, "receipts"), key, sender, place->url,
                                    error)
                : NULL;

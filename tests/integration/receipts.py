@@ -641,6 +641,15 @@ class Keys(ReceiptsCase):
         self.assertEqual(code, 2)
         self.assertIn("File exists", out)
 
+    def test_a_key_that_others_may_read_is_warned_of(self):
+        self.copy_corpus()
+        url, far = f"nng+tcp:127.0.0.1:{lab.free_port()}#", []
+        for mode in (0o600, 0o640):
+            os.chmod(self.path("key-b"), mode)
+            far.append(self.bridge("--from", url + self.sign("b"), "--to", "/dev/null#format=dnstap").ready())
+            far[-1].stop()
+        self.assertEqual(["others may read" in bridge.log() for bridge in far], [False, True])
+
     def refuse(self, *args):
         code, _, err = lab.run_bridge(*args)
         self.assertEqual((code, err.count("\n")), (2, 1), err)
