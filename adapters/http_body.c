@@ -18,13 +18,13 @@ static const struct body_kind kinds[] = {
     {.name = "ndjson",
      .content_type = "application/x-ndjson",
      .format = "json",
-     .formats = "json|text|yaml",
+     .formats = "json|cof|text|yaml",
      .authorization = "Bearer",
      .as_is = true},
     {.name = "array",
      .content_type = "application/json",
      .format = "json",
-     .formats = "json",
+     .formats = "json|cof",
      .authorization = "Bearer",
      .open = "[",
      .between = ",",
@@ -32,7 +32,7 @@ static const struct body_kind kinds[] = {
     {.name = "elastic",
      .content_type = "application/x-ndjson",
      .format = "json",
-     .formats = "json",
+     .formats = "json|cof",
      .path = "/_bulk",
      .authorization = "Bearer",
      .itemised = true,
@@ -41,7 +41,7 @@ static const struct body_kind kinds[] = {
     {.name = "loki",
      .content_type = "application/json",
      .format = "json",
-     .formats = "json|text|yaml",
+     .formats = "json|cof|text|yaml",
      .path = "/loki/api/v1/push",
      .authorization = "Bearer",
      .open = "",
@@ -52,7 +52,7 @@ static const struct body_kind kinds[] = {
     {.name = "splunk",
      .content_type = "application/json",
      .format = "json",
-     .formats = "json",
+     .formats = "json|cof",
      .path = "/services/collector/event",
      .authorization = "Splunk",
      .before = "{\"event\":",
@@ -77,6 +77,8 @@ const struct body_kind *body_find(const char *name)
 const char *body_content_type(const struct body_kind *kind, const char *format)
 {
     if (!kind->as_is || strcmp(format, kind->format) == 0)
+        return kind->content_type;
+    if (strcmp(format, "cof") == 0)
         return kind->content_type;
     return strcmp(format, "yaml") == 0 ? "application/yaml" : "text/plain; charset=utf-8";
 }

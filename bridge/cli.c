@@ -54,6 +54,17 @@ static const struct cli_option *find_option(const char *name, size_t len)
     return NULL;
 }
 
+const char *cli_option_name(unsigned i)
+{
+    return cli_options[i].name;
+}
+
+bool cli_takes_value(const char *argument)
+{
+    const struct cli_option *o = strncmp(argument, "--", 2) == 0 ? find_option(argument + 2, strlen(argument + 2)) : NULL;
+    return o && o->argument;
+}
+
 static bool unknown(const char *argument, struct error *error)
 {
     char valid[256] = "";

@@ -15,4 +15,8 @@ bool cli_help(const char *topic, FILE *out);
 /* What --help was asked for beside the overview, or NULL. */
 const char *cli_topic(int argc, char **argv);
 
+/* The program's options, without the hyphens: the i-th, NULL behind the last; and whether one, with them, takes a value. */
+const char *cli_option_name(unsigned i);
+bool cli_takes_value(const char *argument);
+
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "encode/encoder.h"
+#include "gather.h"
 #include "ring.h"
 #include "secret.h"
 
@@ -240,6 +242,12 @@ static bool diverts_to(const struct config *config, unsigned from, unsigned to)
     return false;
 }
 
+static uint64_t encoder_memory(const struct endpoint *sink)
+{
+    const struct encoder_ops *ops = encoder_find(options_string(&sink->options, "format"));
+    return ENCODER_MEMORY + (ops && ops->memory ? ops->memory(&sink->options) + gather_memory() : 0);
+}
+
 uint64_t config_ceiling(const struct config *config, FILE *out)
 {
     uint64_t sum = say(out, PROGRAM_MEMORY, "the program itself", "");
@@ -259,7 +267,7 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
         sum += say(out, rings, "rings in front of ", sink->url);
         if (sink->policy)
             sum += say(out, policy_memory(sink->policy), "policy of ", sink->url);
-        sum += say(out, ENCODER_MEMORY + sink->adapter->sink->memory(&sink->options, batch_max), "sink ",
+        sum += say(out, encoder_memory(sink) + sink->adapter->sink->memory(&sink->options, batch_max), "sink ",
                    sink->url);
     }
     return sum;

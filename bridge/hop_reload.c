@@ -152,15 +152,18 @@ static void retire_exit(struct hop *hop, struct exit *exit)
              exit->name.url);
 }
 
-static bool change_policies(struct config *next, const struct comparison *c, struct error *error)
+static bool change_policies(struct hop *hop, struct config *next, const struct comparison *c,
+                            struct error *error)
 {
     for (unsigned i = 0; i < next->sink_count; i++) {
         struct exit *exit = c->sink_is[i];
         if (!exit)
             continue;
         const char *called = options_string(&next->sinks[i]->options, "name");
+        pthread_mutex_lock(&hop->lock); /* the ledger shows it */
         free(exit->called);
         exit->called = called ? strdup(called) : NULL;
+        pthread_mutex_unlock(&hop->lock);
         if (strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
             continue;
         if (!hop_set_policy(exit, next->sinks[i], error))
@@ -199,7 +202,7 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     compare_sinks(hop, c);
     unsigned feeds = hop->feed_count, exits = hop->exit_count, awaited = hop->awaited_count;
     hop->drain_ms = next->drain_ms;
-    bool ok = open_new(hop, next, c, error) && change_policies(next, c, error);
+    bool ok = open_new(hop, next, c, error) && change_policies(hop, next, c, error);
     if (ok) {
         for (unsigned i = 0; i < feeds; i++) {
             if (!c->feed_stays[i] && !hop->feeds[i]->retired)

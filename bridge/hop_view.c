@@ -13,10 +13,14 @@ static double seconds_running(const struct hop *hop)
            (double)(now.tv_nsec - hop->started.tv_nsec) / 1e9;
 }
 
-static void print_route(const struct outlet *outlet, unsigned k, bool rejects, FILE *out)
+static void print_route(const struct exit *exit, unsigned k, bool rejects, FILE *out)
 {
+    const struct outlet *outlet = exit->outlet;
     const struct tally t = outlet_route_tally(outlet, k);
-    fprintf(out, "  %s -> %s\n", outlet_route_source(outlet, k).url, outlet_sink(outlet));
+    fprintf(out, "  %s -> %s", outlet_route_source(outlet, k).url, exit->name.url);
+    if (exit->called)
+        fprintf(out, " (%s)", exit->called);
+    fputc('\n', out);
     fprintf(out, "  %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64, t.received, t.delivered,
             t.dropped, t.filtered);
     if (rejects)
@@ -49,7 +53,7 @@ void hop_print_ledger(struct hop *hop, FILE *out)
     for (unsigned i = 0; i < hop->exit_count; i++) {
         const struct outlet *outlet = hop->exits[i]->outlet;
         for (unsigned k = 0; k < outlet_route_count(outlet); k++)
-            print_route(outlet, k, rejects, out);
+            print_route(hop->exits[i], k, rejects, out);
     }
     for (unsigned i = 0; i < hop->feed_count; i++)
         upstream_print(intake_upstream(hop->feeds[i]->intake), out);
@@ -59,13 +63,16 @@ void hop_print_ledger(struct hop *hop, FILE *out)
     pthread_mutex_unlock(&hop->lock);
 }
 
-static void route_json(const struct outlet *outlet, unsigned k, struct buffer *out)
+static void route_json(const struct exit *exit, unsigned k, struct buffer *out)
 {
+    const struct outlet *outlet = exit->outlet;
     const struct tally tally = outlet_route_tally(outlet, k);
     size_t capacity, octets = outlet_route_ring(outlet, k, &capacity);
     json_open(out, NULL, '{');
     json_text(out, "source", outlet_route_source(outlet, k).url);
-    json_text(out, "sink", outlet_sink(outlet));
+    json_text(out, "sink", exit->name.url);
+    if (exit->called)
+        json_text(out, "name", exit->called);
     tally_json(out, &tally);
     json_number(out, "ring", octets);
     json_number(out, "ring_capacity", capacity);
@@ -82,7 +89,7 @@ void hop_json_ledger(struct hop *hop, struct buffer *out)
     for (unsigned i = 0; i < hop->exit_count; i++) {
         const struct outlet *outlet = hop->exits[i]->outlet;
         for (unsigned k = 0; k < outlet_route_count(outlet); k++)
-            route_json(outlet, k, out);
+            route_json(hop->exits[i], k, out);
     }
     json_close(out, ']');
     json_open(out, "upstream", '[');

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "clock.h"
+#include "complete.h"
 #include "hop.h"
 #include "live.h"
 #include "log.h"
@@ -268,6 +269,10 @@ int main(int argc, char **argv)
     int status = EXIT_WHOLE;
     if (argc > 1 && strcmp(argv[1], "receipts") == 0)
         return receipt_command(argc - 1, argv + 1);
+    if (argc == 4 && strcmp(argv[1], "--complete") == 0) { /* a shell asks */
+        complete(argv[2], argv[3], stdout);
+        return EXIT_WHOLE;
+    }
     /* before any thread, so that all inherit it: libraries start theirs when a configuration is judged */
     sigset_t set = our_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);

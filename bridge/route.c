@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "encode/encoder.h"
+#include "gather.h"
 #include "scan/event.h"
 
 enum {
@@ -14,7 +16,7 @@ enum {
 
 struct route {
     struct named source;
-    bool waits; /* the source waits where its messages find no room */
+    bool waits;        /* the source waits where its messages find no room */
     struct ring *ring; /* NULL once the outlet was emptied */
     struct account account;
     struct pace pace;
@@ -31,7 +33,8 @@ struct outlet {
     struct sink *sink;
     const struct encoder_ops *encoder_ops; /* NULL: messages go as they are */
     struct encoder *encoder;
-    bool no_events; /* they are taken out of format=dnstap */
+    struct gather *gather; /* of an encoder that makes records of many messages; else NULL */
+    bool no_events;        /* they are taken out of format=dnstap */
     struct buffer records;
     uint32_t ends[CHUNK_RECORDS];
     struct frame origins[CHUNK_RECORDS];
@@ -44,7 +47,7 @@ struct outlet {
     struct route *routes[INTAKE_ROUTES];
     _Atomic unsigned count;
     const struct route *served; /* whose batch is under way */
-    struct bell filled; /* rung by all rings */
+    struct bell filled;         /* rung by all rings */
 
     pthread_t thread;
     bool started;
@@ -75,7 +78,12 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     o->no_events = !options_flag(&endpoint->options, "events") &&
                    !(o->ops->knows_events && o->ops->knows_events(&endpoint->options));
     if (o->encoder_ops)
-        o->encoder = o->encoder_ops->new(&endpoint->options, error);
+        o->encoder = o->encoder_ops->new (&endpoint->options, error);
+    if (o->encoder && o->encoder_ops->next && !(o->gather = gather_new())) {
+        error_set(error, "out of memory");
+        outlet_free(o);
+        return NULL;
+    }
     if (o->encoder || !o->encoder_ops)
         o->sink = o->ops->open(&endpoint->place, host, error);
     if (o->sink) {
@@ -91,7 +99,8 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
 bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct entrance *entrance)
 {
     unsigned count = outlet_route_count(o);
-    struct route *route = count < INTAKE_ROUTES ? aligned_alloc(_Alignof(struct route), sizeof *route) : NULL;
+    struct route *route =
+        count < INTAKE_ROUTES ? aligned_alloc(_Alignof(struct route), sizeof *route) : NULL;
     if (!route)
         return false;
     *route = (struct route){.source = source, .waits = waits};
@@ -107,7 +116,8 @@ bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct 
     return true;
 }
 
-/* A policy, and where it sends what it takes out: made by the main thread, taken over by the outlet's. */
+/* A policy, and where it sends what it takes out: made by the main thread, taken over by the
+ * outlet's. */
 struct policy_change {
     struct policy *policy;
     char hash[PLAN_HASH];
@@ -167,7 +177,8 @@ static void write_without_events(struct outlet *o, struct account *account, stru
         write_frames(o, account, batch, start, batch->data + batch->len, count);
 }
 
-static void write_chunk(struct outlet *o, struct account *account, struct batch *batch, uint32_t count)
+static void write_chunk(struct outlet *o, struct account *account, struct batch *batch,
+                        uint32_t count)
 {
     struct parcel parcel = {
         .batch = batch,
@@ -181,6 +192,28 @@ static void write_chunk(struct outlet *o, struct account *account, struct batch 
     if (count > 0)
         o->ops->write(o->sink, &parcel);
     buffer_clear(&o->records);
+}
+
+/* The encoder gives out what it held, on an account of its own. False: out of memory, it holds it still. */
+static bool end_window(struct outlet *o)
+{
+    struct account *account = gather_end(o->gather);
+    uint64_t records = 0;
+    uint32_t count = 0;
+    while (account && o->encoder_ops->next(o->encoder, &o->records)) {
+        o->origins[count] = (struct frame){0}; /* of no message alone */
+        o->ends[count++] = (uint32_t)o->records.len;
+        records++;
+        if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
+            write_chunk(o, account, NULL, count);
+            count = 0;
+        }
+    }
+    if (!account)
+        return false;
+    write_chunk(o, account, NULL, count);
+    gather_written(o->gather, records);
+    return true;
 }
 
 static void encode_and_write(struct outlet *o, struct account *account, struct batch *batch)
@@ -203,6 +236,15 @@ static void encode_and_write(struct outlet *o, struct account *account, struct b
             break;
         case ENCODE_FAILED:
             parcel_settle(&one, OUTCOME_FAILED, 1);
+            break;
+        case ENCODE_HELD:
+            gather_hold(o->gather, account, batch->pledge);
+            break;
+        case ENCODE_FULL:
+            if (end_window(o))
+                r.at = frame.data - FRAME_HEADER; /* again */
+            else
+                parcel_settle(&one, OUTCOME_FAILED, 1);
             break;
         }
         if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
@@ -231,7 +273,8 @@ static void send(void *arg, struct batch *batch, struct account *account)
 static bool reject(void *arg, unsigned nth, struct batch *batch)
 {
     struct outlet *o = arg;
-    return o->gates.to[nth] && intake_pass_on(o->gates.to[nth], batch, o->served && o->served->waits);
+    return o->gates.to[nth] &&
+           intake_pass_on(o->gates.to[nth], batch, o->served && o->served->waits);
 }
 
 static void put_policy_to_work(struct outlet *o)
@@ -283,16 +326,39 @@ static void release(struct outlet *o, bool all)
 {
     if (o->policy && (all || policy_due(o->policy) == 0))
         policy_tick(o->policy, all);
+    if (!o->gather)
+        return;
+    int64_t due = o->encoder_ops->due(o->encoder);
+    if (due >= 0 && (all || gather_is_full(o->gather) || due <= clock_ms(CLOCK_MONOTONIC)))
+        end_window(o);
+    gather_settle(o->gather);
 }
 
-/* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the sink
- * something to do. */
+/* Of two times in milliseconds, where -1 is never. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int until(int64_t due_ms)
+{
+    int64_t left = due_ms < 0 ? -1 : due_ms - clock_ms(CLOCK_MONOTONIC);
+    if (due_ms < 0)
+        return -1;
+    return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+}
+
+/* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the
+ * sink something to do. */
 static void rest(struct outlet *o, uint32_t seen)
 {
     int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
-    int due_ms = o->policy ? policy_due(o->policy) : -1;
-    if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms))
-        timeout_ms = due_ms;
+    if (o->gather) { /* `idle` may have settled records, and what comes of them is not to wait */
+        gather_settle(o->gather);
+        timeout_ms = sooner(timeout_ms, until(o->encoder_ops->due(o->encoder)));
+    }
+    if (o->policy)
+        timeout_ms = sooner(timeout_ms, policy_due(o->policy));
     if (!o->ops->wait) {
         bell_wait(&o->filled, seen, timeout_ms);
         return;
@@ -326,6 +392,8 @@ static void *run(void *arg)
         release(o, true);
     if (o->ops->finish)
         o->ops->finish(o->sink);
+    if (o->gather)
+        gather_settle(o->gather);
     atomic_store(&o->ended, true);
     bell_ring(o->ended_bell);
     return NULL;
@@ -337,7 +405,8 @@ bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
     o->ended_bell = ended;
     int failed = pthread_create(&o->thread, NULL, run, o);
     if (failed)
-        return error_set(error, "%s: cannot start its thread: %s", o->endpoint->url, strerror(failed));
+        return error_set(error, "%s: cannot start its thread: %s", o->endpoint->url,
+                         strerror(failed));
     o->started = true;
     return true;
 }
@@ -389,6 +458,8 @@ void outlet_empty(struct outlet *o)
         policy_free(change->policy);
     free(change);
     policy_free(o->policy);
+    gather_free(o->gather);
+    o->gather = NULL;
     for (unsigned i = 0; i < outlet_route_count(o); i++) {
         ring_free(o->routes[i]->ring);
         o->routes[i]->ring = NULL;

@@ -1,5 +1,6 @@
 """Starts and ends the parts of scripts/demo: a root server, a resolver with dnstap, a collector, a bridge."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,9 @@ import tempfile
 import threading
 import time
 
-BRIDGE, QUERIES = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+BRIDGE, QUERIES, SHOW = os.path.abspath(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+EXCHANGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "examples", "exchange.yaml")
+CHANNELS = {5601: "raw", 5602: "deduplicated", 5603: "validated", 5604: "filtered", 5605: "chaff"}
 ZONE = "example.corp"
 HOSTS = 20
 
@@ -61,7 +64,8 @@ class Demo:
     def start_root(self):
         """Knot answers for the root and all below it, so that no query leaves this machine."""
         port = free_port()
-        hosts = "\n".join(f"host{i}.{ZONE}. 1 IN A 192.0.2.{i}" for i in range(HOSTS))
+        # one host's TTL is longer than the exchange believes
+        hosts = "\n".join(f"host{i}.{ZONE}. {1 if i else 2000000} IN A 192.0.2.{i}" for i in range(HOSTS))
         zone = self.write("root.zone", f". 1 IN SOA ns. root. 1 3600 600 86400 1\n. 1 IN NS ns.\n"
                                        f"ns. 1 IN A 127.0.0.1\n{hosts}\n")
         conf = self.write("knot.conf", f"""
@@ -122,6 +126,8 @@ dnstap:
         queries = []
         for i in range(QUERIES):
             queries += [f"host{i % HOSTS}.{ZONE}", ("A", "AAAA", "TXT")[i % 3]]
+            if i % 10 == 0:
+                queries += [f"printer{i}.home.arpa", "A"]
         for i in range(0, len(queries), 100):
             subprocess.run(["kdig", "@127.0.0.1", "-p", str(port), "+short", *queries[i:i + 100]],
                            stdout=subprocess.DEVNULL, check=True)
@@ -160,6 +166,53 @@ dnstap:
             print("\n" + "\n".join(l for l in ledger.splitlines() if not l.startswith("time=")), flush=True)
         return bridge.returncode or collector.returncode
 
+    def show_channel(self, port, at, counts):
+        """What arrives on a channel, as JSON: the first few, and how many."""
+        name = CHANNELS[port]
+        reader = self.start(f"reader-{name}", BRIDGE, "--hop", name, "--from",
+                            f"nng+tcp:127.0.0.1:{at}#socket=sub,channel={name}", "--to", "-#format=json,sections=question",
+                            stdout=subprocess.PIPE)
+        self.wait(f"the reader of {name}", lambda: "running:" in self.log(f"reader-{name}"))
+
+        def read():
+            for line in reader.stdout:
+                counts[name] += 1
+                m = json.loads(line)
+                if counts[name] <= 2 or (m.get("repeats", 0) > 1 and counts[name] % 5 == 0):
+                    keys = ("type", "qname", "qtype", "query_address", "repeats", "rejected")
+                    told = " ".join(f"{key}={m[key]}" for key in keys if key in m)
+                    os.write(1, f"{name:13s} {told}\n".encode())  # whole lines, whoever writes
+        thread = threading.Thread(target=read)
+        thread.start()
+        return reader, thread
+
+    def run_exchange(self):
+        """The example's configuration as it is, but for the places."""
+        with open(EXCHANGE) as f:
+            text = f.read()
+        ports = {port: free_port() for port in CHANNELS}
+        for port, free in ports.items():
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free}")
+        config = self.write("exchange.yaml", text.replace("/run/dnstap-bridge", self.folder))
+        print(f"unbound -> {', '.join(CHANNELS.values())}, as docs/examples/exchange.yaml says\n", flush=True)
+        exchange = self.start("exchange", BRIDGE, "--config", config)
+        self.wait("the exchange to run", lambda: "running:" in self.log("exchange"))
+        counts = dict.fromkeys(CHANNELS.values(), 0)
+        readers = [self.show_channel(port, ports[port], counts) for port in CHANNELS]
+        self.wait("the subscribers", lambda: self.log("exchange").count("connected") >= len(CHANNELS))
+        resolver, port = self.start_resolver(self.start_root(), self.path("dnstap.sock"))
+        self.ask(port)
+        time.sleep(1.2)
+        self.stop(resolver)
+        self.stop(exchange)
+        for reader, thread in readers:
+            self.stop(reader)
+            thread.join()
+        print("\narrived: " + ", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
+        ledger = "ledger of" + self.log("exchange").split("ledger of")[-1]
+        print("\n" + "\n".join(l for l in ledger.splitlines() if not l.startswith("time=")), flush=True)
+        return 0 if all(counts.values()) else 1
+
     def end(self):
         for process in reversed(self.running):
             if process.poll() is None:
@@ -170,7 +223,7 @@ dnstap:
 
 demo = Demo()
 try:
-    status = demo.run()
+    status = demo.run_exchange() if SHOW == "exchange" else demo.run()
 finally:
     demo.end()
 sys.exit(status)

@@ -17,6 +17,8 @@ enum encode_result {
     ENCODE_FILTERED,  /* the format has no place for such a message; nothing was appended */
     ENCODE_MALFORMED, /* the message is no dnstap message; nothing was appended */
     ENCODE_FAILED,    /* out of memory; nothing was appended */
+    ENCODE_HELD,      /* taken in; the record that it is part of comes later, by `next` */
+    ENCODE_FULL,      /* there is no room for it: what is held has to be given out first, then again */
 };
 
 struct encoder_ops {
@@ -32,6 +34,13 @@ struct encoder_ops {
     enum encode_result (*message)(struct encoder *encoder, struct frame message,
                                   struct buffer *out);
 
+    /* Of an encoder that makes records of many messages, else NULL, all three. When is what it holds due (CLOCK_MONOTONIC, ms;
+     * -1: it holds nothing)? And once it is: appends the next record; false behind the last, and it is empty again. Nothing else
+     * is called in between. The octets that it may take. */
+    int64_t (*due)(const struct encoder *encoder);
+    bool (*next)(struct encoder *encoder, struct buffer *out);
+    uint64_t (*memory)(const struct options *options);
+
     void (*free)(struct encoder *encoder);
 };
 
@@ -45,6 +54,7 @@ extern const struct encoder_ops *const encoders[];
 /* The encoder of a format; NULL for dnstap. */
 const struct encoder_ops *encoder_find(const char *format);
 
+extern const struct encoder_ops cof_encoder;  /* an object per RRset of a window */
 extern const struct encoder_ops text_encoder; /* one line per message, as `dnstap -q` prints it */
 extern const struct encoder_ops json_encoder; /* one object per line */
 extern const struct encoder_ops nmsg_encoder; /* one NMSG container per message */

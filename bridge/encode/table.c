@@ -2,9 +2,10 @@
 
 #include "encoder.h"
 
-const char encoder_formats[] = "dnstap|frames|json|nmsg|text|yaml";
+const char encoder_formats[] = "cof|dnstap|frames|json|nmsg|text|yaml";
 
 const struct encoder_ops *const encoders[] = {
+    &cof_encoder,
     &json_encoder,
     &nmsg_encoder,
     &text_encoder,

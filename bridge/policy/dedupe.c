@@ -12,7 +12,7 @@
 #include "../scan/dns_check.h"
 #include "dedupe_table.h"
 #include "rcode.h"
-#include "rdata_rewrite.h"
+#include "../scan/rdata_rewrite.h"
 #include "step.h"
 
 enum part {

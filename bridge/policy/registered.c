@@ -9,7 +9,7 @@
 
 #include "../scan/dns_check.h"
 #include "../scan/dns_type.h"
-#include "rdata_rewrite.h"
+#include "../scan/rdata_rewrite.h"
 
 enum {
     HEADER = 12,

@@ -5,21 +5,8 @@
 #define BRIDGE_POLICY_SUBJECT_H
 
 #include "../parcel.h"
-#include "../scan/dns.h"
+#include "../scan/dns_question.h"
 #include "../scan/dnstap.h"
-
-enum { QUESTION_LABELS = 128 };
-
-/* The first question of a DNS message. */
-struct question {
-    struct octets dns; /* the message that it stands in */
-    uint16_t type;
-    uint16_t class;
-    uint32_t name_len;
-    unsigned label_count;            /* without the root */
-    uint8_t labels[QUESTION_LABELS]; /* where each one begins in `name` */
-    uint8_t name[DNS_NAME_WIRE_MAX]; /* lower-cased, not compressed, with the root */
-};
 
 enum subject_state { SUBJECT_UNSEEN, SUBJECT_THERE, SUBJECT_ABSENT };
 
@@ -57,9 +44,5 @@ struct octets subject_dns(struct subject *subject);
 
 /* Its first question. NULL: there is none that can be read. */
 const struct question *subject_question(struct subject *subject);
-
-/* A wire-format name at the start of `wire`, made lower-case and taken apart like a question's.
- * False where it is broken; only the name's fields are filled in. */
-bool question_read_name(struct dns_name name, struct question *question);
 
 #endif

@@ -91,7 +91,7 @@ class Help(lab.Case):
 
     def test_the_adapters_page_is_what_the_help_says(self):
         page = lab.read_file(os.path.join(lab.ROOT, "docs/adapters.md")).decode()
-        for scheme in ("file", "unix", "nng+tcp", "nmsg+udp", "kafka", "http", "json", "nmsg", "text", "yaml", "policy",
+        for scheme in ("file", "unix", "nng+tcp", "nmsg+udp", "kafka", "http", "cof", "json", "nmsg", "text", "yaml", "policy",
                        *self.steps()):
             text = lab.run_bridge("--help", scheme)[1].decode().rstrip()
             self.assertIn("".join("    " + line + "\n" if line else "\n" for line in text.split("\n")), page,

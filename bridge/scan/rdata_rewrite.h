@@ -1,9 +1,9 @@
 /* RDATA written anew with every name in it as the caller would have it, none of them compressed. */
-#ifndef BRIDGE_POLICY_RDATA_REWRITE_H
-#define BRIDGE_POLICY_RDATA_REWRITE_H
+#ifndef BRIDGE_SCAN_RDATA_REWRITE_H
+#define BRIDGE_SCAN_RDATA_REWRITE_H
 
 #include "../buffer.h"
-#include "../scan/dns.h"
+#include "dns.h"
 
 /* Appends one name; false where it is broken. */
 typedef bool put_name(void *arg, struct dns_name name, struct buffer *out);

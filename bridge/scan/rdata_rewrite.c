@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "../scan/dns_cut.h"
-#include "../scan/dns_type.h"
+#include "dns_cut.h"
+#include "dns_type.h"
 
 /* By the shape of its type (dns_type.h): names are the caller's, the rest is taken over. */
 bool rdata_rewrite(struct octets message, const struct dns_record *record, put_name *put, void *arg,
