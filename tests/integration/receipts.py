@@ -145,6 +145,25 @@ class Same(ReceiptsCase):
         self.copy_corpus()
         self.expect(0, "^Both saw the same 893")
 
+    def test_each_of_two_subscribers_has_the_publishers_receipts(self):
+        port, tap = lab.free_port(), self.path("tap")
+        url = f"nng+tcp:127.0.0.1:{port}"
+        near = self.bridge("--from", "unix:" + tap, "--to", f"{url}#socket=pub,buffer=8192,{self.sign('a')}", hop="near").ready()
+        subs = [self.bridge("--from", f"{url}#socket=sub,buffer=8192,{self.sign('b', file=self.path(f'b{i}'))}", "--to",
+                            self.path(f"out{i}"), hop=f"far{i}").ready() for i in range(2)]
+        near.wait_log("connected", 2)
+        feeder = Feeder(tap)
+        time.sleep(0.7)
+        sent = feeder.stop()
+        lab.eventually("all", lambda: near.now()[0]["delivered"] == sent)
+        self.assertEqual(near.stop(), 0)
+        for i, sub in enumerate(subs):
+            sub.wait_log("hop near .* ended")
+            self.assertEqual(sub.stop(), 0)
+            code, out = self.receipts("--compare", self.a, self.path(f"b{i}"))
+            self.assertEqual(code, 0, out)
+            self.assertRegex(out, f"^Both saw the same {sent:,} messages")
+
     def test_a_sender_that_starts_again_is_another_link(self):
         port = lab.free_port()
         far = self.far(port)
