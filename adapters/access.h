@@ -18,7 +18,7 @@ struct access_list {
 /* The options that a listener's table takes in; ends no table. */
 #define ACCESS_OPTIONS                                                                                 \
     {.name = "allow", .type = OPTION_STRING, .repeats = true,                                          \
-     .meaning = "tcp: addresses that may connect, ADDRESS or ADDRESS/BITS, may be given again (default: all)"}, \
+     .meaning = "tcp, tls: addresses that may connect, ADDRESS or ADDRESS/BITS, may be given again (default: all)"}, \
     {.name = "mode", .type = OPTION_STRING,                                                            \
      .meaning = "unix: permissions of the socket, in octal (default: by the umask)"},                  \
     {.name = "owner", .type = OPTION_STRING, .meaning = "unix: the user who owns the socket"},         \

@@ -39,6 +39,11 @@ struct source_ops {
     /* Makes `run` return soon. Any thread, once or more. */
     void (*stop)(struct source *source);
 
+    /* Asked from outside (SIGHUP) to read what it keeps of files anew, for what is to come: who is connected
+     * goes on undisturbed, and a file with a mistake leaves all as it was, with a line in the log. Main thread,
+     * while `run` may be running. NULL: there is nothing to reload. */
+    void (*reload)(struct source *source);
+
     /* After `run` has returned, or was never called. Main thread. */
     void (*free)(struct source *source);
 
@@ -47,6 +52,9 @@ struct source_ops {
 
     /* How many senders are connected now. Any thread. NULL: it does not know. */
     uint64_t (*connections)(const struct source *source);
+
+    /* How many were not let in: too many, not allowed, the wrong certificate. As `connections`. */
+    uint64_t (*turned_away)(const struct source *source);
 };
 
 /* What the hop tells a sink. Borrowed; outlives the sink. */
@@ -114,6 +122,9 @@ struct sink_ops {
     /* The sink's thread, between batches: asked from outside (SIGHUP) to finish what it writes to and begin
      * anew. NULL: there is nothing to reopen. */
     void (*reopen)(struct sink *sink);
+
+    /* As a source's: it helps also a sink that waits for a peer. Main thread. */
+    void (*reload)(struct sink *sink);
 };
 
 struct adapter {

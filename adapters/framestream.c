@@ -1,9 +1,10 @@
 /* Frame Streams over stream sockets, as DNS servers and fstrm's tools speak it: unix:PATH,
- * tcp:HOST:PORT. */
+ * tcp:HOST:PORT, and tls:HOST:PORT, the same with TLS below it. */
 #include "access.h"
 #include "framestream.h"
+#include "tls.h"
 
-static const char *const schemes[] = {"unix", "tcp", NULL};
+static const char *const schemes[] = {"unix", "tcp", "tls", NULL};
 
 static const struct option_spec source_options[] = {
     {.name = "handshake-timeout", .type = OPTION_DURATION, .fallback = "10s", .min = 1,
@@ -13,6 +14,9 @@ static const struct option_spec source_options[] = {
     {.name = "partial", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096,
      .meaning = "memory for unfinished frames of all senders; one that needs more is closed"},
     ACCESS_OPTIONS,
+    {.name = "max-handshakes", .type = OPTION_COUNT, .fallback = "128", .min = 1, .max = 100000,
+     .meaning = "tls: handshakes at once; further senders wait, and after a second the oldest makes room"},
+    TLS_OPTIONS,
     {0},
 };
 
@@ -21,12 +25,14 @@ static const struct option_spec sink_options[] = {
      .meaning = "give up on a connection that is not accepted after this time"},
     {.name = "reconnect", .type = OPTION_DURATION, .fallback = "5s", .min = 10,
      .meaning = "the longest wait between two tries to connect (the first follows at once)"},
+    TLS_OPTIONS,
+    SERVER_NAME_OPTION("tls: "),
     {0},
 };
 
 const struct adapter framestream_adapter = {
     .schemes = schemes,
-    .address = "PATH for unix, HOST:PORT for tcp",
+    .address = "PATH for unix, HOST:PORT for tcp and tls",
     .source_summary = "listens for Frame Streams senders: DNS servers, other collectors",
     .sink_summary = "sends Frame Streams to another collector, and reconnects",
     .source = &framestream_source_ops,

@@ -1,15 +1,16 @@
 /* Sends Frame Streams to a collector, and connects again when the connection breaks.
  *
- * A message counts as delivered when the kernel took its last octet. Where a connection breaks inside a
- * message, that message is sent whole on the next one. */
+ * A message counts as delivered when the kernel took its last octet. Where a connection breaks
+ * inside a message, that message is sent whole on the next one. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "clock.h"
 #include "control.h"
 #include "framestream.h"
+#include "link.h"
 #include "log.h"
 #include "output.h"
 #include "reader.h"
@@ -20,7 +21,8 @@ enum { FIRST_DELAY_MS = 50 };
 struct sink {
     const struct place *place;
     struct waker waker;
-    int fd; /* -1: not connected */
+    struct tls_context *tls; /* NULL: plain */
+    struct link link;        /* its fd is -1: not connected */
     int handshake_ms;
     int delay_max_ms;
     int delay_ms; /* before the next try to connect */
@@ -29,23 +31,21 @@ struct sink {
 
 static void disconnect(struct sink *s)
 {
-    if (s->fd >= 0)
-        close(s->fd);
-    s->fd = -1;
+    link_close(&s->link);
 }
 
 static bool receive_exactly(struct sink *s, uint8_t *out, size_t len, struct error *error)
 {
     while (len > 0) {
-        ssize_t n = recv(s->fd, out, len, 0);
+        ssize_t n = link_read(&s->link, out, len);
         if (n > 0) {
             out += n;
             len -= (size_t)n;
         } else if (n == 0) {
             return error_set(error, "the peer closed the connection");
         } else if (errno != EAGAIN && errno != EINTR) {
-            return error_set(error, "%s", strerror(errno));
-        } else if (waker_wait(&s->waker, s->fd, POLLIN, s->handshake_ms) != WAIT_READY) {
+            return error_set(error, "%s", link_trouble(&s->link));
+        } else if (waker_wait(&s->waker, s->link.fd, POLLIN, s->handshake_ms) != WAIT_READY) {
             return error_set(error, "no answer in time");
         }
     }
@@ -66,12 +66,50 @@ static bool expect(struct sink *s, enum control_type wanted, struct error *error
     return type == wanted || error_set(error, "the peer answered %s", control_name(type));
 }
 
+/* Writes on from `*written`, waiting for room as long as it takes. */
+static enum output_result write_rest(struct sink *s, const uint8_t *data, size_t len,
+                                     size_t *written)
+{
+    if (!s->link.tls)
+        return output_rest(s->link.fd, &s->waker, data, len, written);
+    while (*written < len) {
+        ssize_t n = tls_write(s->link.tls, data + *written, len - *written);
+        if (n > 0)
+            *written += (size_t)n;
+        else if (n == 0 || errno != EAGAIN)
+            return OUTPUT_BROKEN;
+        else if (waker_wait(&s->waker, s->link.fd, POLLOUT, -1) == WAIT_WOKEN)
+            return OUTPUT_WOKEN;
+    }
+    return OUTPUT_DONE;
+}
+
 static bool say(struct sink *s, enum control_type type, struct error *error)
 {
     uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
-    size_t len = control_write(type, frame);
-    return (len > 0 && output_octets(s->fd, &s->waker, frame, len) == OUTPUT_DONE) ||
-           error_set(error, "cannot send %s: %s", control_name(type), strerror(errno));
+    size_t len = control_write(type, frame), written = 0;
+    return (len > 0 && write_rest(s, frame, len, &written) == OUTPUT_DONE) ||
+           error_set(error, "cannot send %s: %s", control_name(type), link_trouble(&s->link));
+}
+
+/* TLS's handshake, as long as it may take. */
+static bool secure(struct sink *s, struct error *error)
+{
+    int64_t end = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
+    s->link.tls = tls_session_new(s->tls, s->link.fd);
+    if (!s->link.tls)
+        return error_set(error, "out of memory for TLS");
+    for (;;) {
+        enum tls_result result = tls_handshake(s->link.tls);
+        if (result == TLS_DONE)
+            return true;
+        if (result == TLS_FAILED)
+            return error_set(error, "%s", tls_reason(s->link.tls));
+        int64_t left = end - clock_ms(CLOCK_MONOTONIC);
+        short events = result == TLS_WANTS_READ ? POLLIN : POLLOUT;
+        if (left <= 0 || waker_wait(&s->waker, s->link.fd, events, (int)left) != WAIT_READY)
+            return error_set(error, "TLS: no answer in time");
+    }
 }
 
 /* The name is looked up each time: the peer may have moved. */
@@ -80,16 +118,16 @@ static bool connect_once(struct sink *s, struct error *error)
     struct address address;
     if (!address_resolve(s->place, false, &address, error))
         return false;
-    s->fd = socket_connect(&address);
-    if (s->fd < 0)
+    s->link.fd = socket_connect(&address);
+    if (s->link.fd < 0)
         return error_set(error, "cannot connect: %s", strerror(errno));
-    if (waker_wait(&s->waker, s->fd, POLLOUT, s->handshake_ms) != WAIT_READY)
+    if (waker_wait(&s->waker, s->link.fd, POLLOUT, s->handshake_ms) != WAIT_READY)
         return error_set(error, "cannot connect: no answer in time");
-    int failed = socket_error(s->fd);
+    int failed = socket_error(s->link.fd);
     if (failed)
         return error_set(error, "cannot connect: %s", strerror(failed));
-    return say(s, CONTROL_READY, error) && expect(s, CONTROL_ACCEPT, error) &&
-           say(s, CONTROL_START, error);
+    return (!s->tls || secure(s, error)) && say(s, CONTROL_READY, error) &&
+           expect(s, CONTROL_ACCEPT, error) && say(s, CONTROL_START, error);
 }
 
 /* Connects, however long it takes. False: interrupted. */
@@ -110,26 +148,22 @@ static bool connect_sink(struct sink *s)
     return false;
 }
 
-/* A collector says nothing after ACCEPT: something to read means that it has gone. Asked before each
- * batch, since a first write to a closed TCP connection still succeeds. */
-static bool peer_gone(const struct sink *s)
-{
-    uint8_t octet;
-    ssize_t n = recv(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
 {
     struct progress progress = {0};
     for (;;) {
-        if (s->fd >= 0 && peer_gone(s)) {
-            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection", s->place->url);
+        /* a collector says nothing after ACCEPT; asked before each batch, since a first write to a
+         * closed TCP connection still succeeds */
+        if (s->link.fd >= 0 && link_peer_gone(&s->link)) {
+            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection",
+                        s->place->url);
             disconnect(s);
         }
-        if (s->fd < 0 && !connect_sink(s))
+        if (s->link.fd < 0 && !connect_sink(s))
             return;
-        enum output_result result = output_parcel(s->fd, &s->waker, parcel, &progress);
+        enum output_result result = write_rest(s, parcel->data, parcel->len, &progress.written);
+        const char *trouble = result == OUTPUT_BROKEN ? link_trouble(&s->link) : "";
+        output_settle(parcel, &progress);
         if (result == OUTPUT_DONE)
             return;
         if (result == OUTPUT_WOKEN) {
@@ -137,7 +171,7 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
             return;
         }
         log_limited(&s->trouble, LOG_WARN, "sink %s: the connection broke: %s", s->place->url,
-                    strerror(errno));
+                    trouble);
         disconnect(s);
         parcel_whole(parcel, progress.written, &progress.written);
     }
@@ -146,11 +180,11 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
 static void framestream_sink_finish(struct sink *s)
 {
     struct error error;
-    if (s->fd < 0)
+    if (s->link.fd < 0)
         return;
     if (!say(s, CONTROL_STOP, &error) || !expect(s, CONTROL_FINISH, &error))
-        log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s", s->place->url,
-                 error.text);
+        log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s",
+                 s->place->url, error.text);
     disconnect(s);
 }
 
@@ -162,6 +196,7 @@ static void framestream_sink_interrupt(struct sink *s)
 static void framestream_sink_free(struct sink *s)
 {
     disconnect(s);
+    tls_context_free(s->tls);
     waker_close(&s->waker);
     free(s);
 }
@@ -179,7 +214,7 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
     *s = (struct sink){
         .place = place,
         .waker.fd = -1,
-        .fd = -1,
+        .link.fd = -1,
         .handshake_ms = (int)options_number(place->options, "handshake-timeout"),
         .delay_max_ms = (int)options_number(place->options, "reconnect"),
         .delay_ms = FIRST_DELAY_MS,
@@ -188,7 +223,8 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
         error_set(error, "Frame Streams carry format=dnstap only");
     else if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (address_resolve(place, false, &address, error))
+    else if (address_resolve(place, false, &address, error) &&
+             (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error))))
         return s;
     framestream_sink_free(s);
     return NULL;
@@ -196,16 +232,31 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
 
 static uint64_t framestream_sink_memory(const struct options *options, uint64_t batch_max)
 {
-    (void)options;
+    /* a sender to tls: has one of these */
+    bool tls = options_string(options, "ca") || options_string(options, "fingerprint");
     (void)batch_max;
-    return sizeof(struct sink);
+    return sizeof(struct sink) +
+           (tls ? tls_context_memory(options) + TLS_SESSION_MEMORY + TLS_HANDSHAKE_MEMORY : 0);
+}
+
+static bool framestream_sink_check(const struct place *place, struct error *error)
+{
+    return tls_check(place, false, error);
+}
+
+static void framestream_sink_reload(struct sink *s)
+{
+    if (s->tls)
+        tls_context_reload(s->tls, "sink");
 }
 
 const struct sink_ops framestream_sink_ops = {
     .open = framestream_sink_open,
+    .check = framestream_sink_check,
     .write = framestream_sink_write,
     .finish = framestream_sink_finish,
     .interrupt = framestream_sink_interrupt,
+    .reload = framestream_sink_reload,
     .free = framestream_sink_free,
     .memory = framestream_sink_memory,
 };

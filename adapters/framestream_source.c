@@ -14,6 +14,7 @@
 #include "access.h"
 #include "clock.h"
 #include "framestream.h"
+#include "framestream_connection.h"
 #include "log.h"
 #include "socket.h"
 #include "stream.h"
@@ -21,24 +22,9 @@
 
 enum {
     EVENTS = 64,
-    READS_AT_ONCE = 16, /* of one sender, before the others have their turn */
-    PEER_NAME = 64,
-};
-
-enum phase { PHASE_OPENING, PHASE_READY, PHASE_DATA };
-
-struct connection {
-    int fd;
-    enum phase phase;
-    bool answers; /* began with READY, so it reads FINISH */
-    struct stream *stream;
-    int64_t deadline;         /* of the handshake, ms */
-    struct connection *prev, *next; /* in `opening` or `started`, oldest first */
-    char peer[PEER_NAME];
-};
-
-struct connection_list {
-    struct connection *first, *last;
+    READS_AT_ONCE = 16,     /* of one sender, before the others have their turn */
+    HANDSHAKES_AT_ONCE = 4, /* steps of TLS's, which cost the most, before data has its turn */
+    HANDSHAKE_LEAST = 1000, /* ms that one may take, however many wait for its place */
 };
 
 struct source {
@@ -46,53 +32,78 @@ struct source {
     struct waker waker;
     int listener;
     int epoll;
-    int reserve; /* a descriptor to give up when none is left, so that a sender can be turned away */
+    int reserve; /* a descriptor to give up when none is left, so that a sender is turned away */
     uint32_t frame_max;
     int64_t handshake_ms;
     uint64_t connections_max;
     _Atomic uint64_t connections; /* written by our thread, read by any */
+    _Atomic uint64_t turned_away;
     struct stream_budget budget;
     struct access_list allowed;
-    struct connection_list opening; /* in the handshake: the first has the earliest deadline */
+    struct connection_list opening; /* before START: the first has the earliest deadline */
     struct connection_list started;
+
+    struct tls_context *tls;         /* NULL: plain */
+    struct connection_list securing; /* in TLS's handshake: as in `opening` */
+    uint64_t securing_count;
+    uint64_t securing_max;
+    int securing_steps; /* that may still be done in this turn */
+    bool full;          /* `securing` is: nobody is accepted meanwhile */
 };
 
 /* Where epoll's pointer points for what is no connection. */
 static char listener_mark, waker_mark;
 
-static void list_append(struct connection_list *list, struct connection *c)
-{
-    c->prev = list->last;
-    c->next = NULL;
-    *(list->last ? &list->last->next : &list->first) = c;
-    list->last = c;
-}
-
-static void list_remove(struct connection_list *list, struct connection *c)
-{
-    *(c->prev ? &c->prev->next : &list->first) = c->next;
-    *(c->next ? &c->next->prev : &list->last) = c->prev;
-}
-
 static struct connection_list *list_of(struct source *s, const struct connection *c)
 {
+    if (c->phase == PHASE_SECURING)
+        return &s->securing;
     return c->phase == PHASE_DATA ? &s->started : &s->opening;
+}
+
+/* Into the list of its phase, with as much time as the phase has. */
+static void enlist(struct source *s, struct connection *c, enum phase phase)
+{
+    c->phase = phase;
+    c->deadline = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
+    connection_list_append(list_of(s, c), c);
+    s->securing_count += phase == PHASE_SECURING;
+}
+
+static void delist(struct source *s, struct connection *c)
+{
+    connection_list_remove(list_of(s, c), c);
+    s->securing_count -= c->phase == PHASE_SECURING;
 }
 
 static void connection_close(struct source *s, struct connection *c)
 {
-    list_remove(list_of(s, c), c);
-    close(c->fd);
-    stream_free(c->stream);
-    free(c);
+    delist(s, c);
+    connection_free(c);
     s->connections--;
 }
 
 static void connection_fail(struct source *s, struct connection *c, const char *why)
 {
     static struct log_limit limit;
-    log_limited(&limit, LOG_WARN, "source %s: sender %s closed after %llu messages: %s", s->place->url,
-                c->peer, (unsigned long long)stream_frames(c->stream), why);
+    log_limited(&limit, LOG_WARN, "source %s: sender %s closed after %llu messages: %s",
+                s->place->url, c->peer, (unsigned long long)stream_frames(c->stream), why);
+    connection_close(s, c);
+}
+
+/* A partner whose handshake failed; one that showed the wrong certificate is not to drown among
+ * those that only knocked. */
+static void connection_refuse(struct source *s, struct connection *c)
+{
+    static struct log_limit limit;
+    const char *why = tls_reason(c->link.tls);
+    if (!tls_refused_peer(c->link.tls)) {
+        connection_fail(s, c, why);
+        return;
+    }
+    s->turned_away++;
+    log_limited(&limit, LOG_WARN, "source %s: sender %s was turned away: %s", s->place->url,
+                c->peer, why);
     connection_close(s, c);
 }
 
@@ -101,16 +112,17 @@ static bool answer(const struct connection *c, enum control_type type)
 {
     uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
     size_t len = control_write(type, frame);
-    return len > 0 && send(c->fd, frame, len, MSG_NOSIGNAL) == (ssize_t)len;
+    return len > 0 && link_write(&c->link, frame, len) == (ssize_t)len;
 }
 
 static void begin_data(struct source *s, struct connection *c)
 {
     static struct log_limit limit;
-    list_remove(list_of(s, c), c);
-    c->phase = PHASE_DATA;
-    list_append(list_of(s, c), c);
-    log_limited(&limit, LOG_INFO, "source %s: sender %s started", s->place->url, c->peer);
+    delist(s, c);
+    enlist(s, c, PHASE_DATA);
+    const char *shown = c->link.tls ? tls_peer(c->link.tls) : "";
+    log_limited(&limit, LOG_INFO, "source %s: sender %s started%s%s", s->place->url, c->peer,
+                shown[0] ? ", " : "", shown);
 }
 
 /* False: the connection is gone. */
@@ -139,9 +151,10 @@ static bool handle_control(struct source *s, struct connection *c)
     }
     if (type == CONTROL_STOP && c->phase == PHASE_DATA) {
         if (c->answers && !answer(c, CONTROL_FINISH))
-            log_limited(&limit, LOG_WARN, "source %s: cannot send FINISH to %s", s->place->url, c->peer);
-        log_limited(&limit, LOG_INFO, "source %s: sender %s stopped after %llu messages", s->place->url,
-                    c->peer, (unsigned long long)stream_frames(c->stream));
+            log_limited(&limit, LOG_WARN, "source %s: cannot send FINISH to %s", s->place->url,
+                        c->peer);
+        log_limited(&limit, LOG_INFO, "source %s: sender %s stopped after %llu messages",
+                    s->place->url, c->peer, (unsigned long long)stream_frames(c->stream));
         connection_close(s, c);
         return false;
     }
@@ -154,9 +167,10 @@ static void handle_end(struct source *s, struct connection *c, ssize_t n)
 {
     struct error error;
     if (n < 0)
-        error_set(&error, "%s", strerror(errno));
+        error_set(&error, "%s", link_trouble(&c->link));
     else if (stream_torn(c->stream) > 0)
-        error_set(&error, "it ended in the middle of a frame, %zu octets in", stream_torn(c->stream));
+        error_set(&error, "it ended in the middle of a frame, %zu octets in",
+                  stream_torn(c->stream));
     else
         error_set(&error, "it ended without STOP");
     connection_fail(s, c, error.text);
@@ -171,7 +185,7 @@ static bool read_once(struct source *s, struct intake *intake, struct connection
         connection_fail(s, c, error.text);
         return false;
     }
-    ssize_t n = recv(c->fd, window.at, window.len, 0);
+    ssize_t n = link_read(&c->link, window.at, window.len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         n = 0; /* the walk over nothing puts the torn end back */
     else if (n <= 0) {
@@ -185,7 +199,7 @@ static bool read_once(struct source *s, struct intake *intake, struct connection
         switch (stream_received(c->stream, intake, (size_t)n, 0, &error)) {
         case STREAM_MORE:
         case STREAM_PAUSE:
-            return got == window.len;
+            return got == window.len || link_pending(&c->link);
         case STREAM_CONTROL:
             if (!handle_control(s, c))
                 return false;
@@ -200,11 +214,16 @@ static bool read_once(struct source *s, struct intake *intake, struct connection
 static void turn_away(struct source *s)
 {
     static struct log_limit limit;
-    log_limited(&limit, LOG_WARN, "source %s: a sender was turned away: %llu are connected", s->place->url,
-                (unsigned long long)s->connections);
+    s->turned_away++;
+    log_limited(&limit, LOG_WARN,
+                "source %s: a sender was turned away: %llu are connected (max-connections=%llu; "
+                "%llu turned away so far)",
+                s->place->url, (unsigned long long)s->connections,
+                (unsigned long long)s->connections_max, (unsigned long long)s->turned_away);
 }
 
-/* No descriptor is left: the reserve lets one sender in, to be closed, so that epoll falls silent. */
+/* No descriptor is left: the reserve lets one sender in, to be closed, so that epoll falls silent.
+ */
 static void turn_away_without_descriptor(struct source *s)
 {
     close(s->reserve);
@@ -215,22 +234,31 @@ static void turn_away_without_descriptor(struct source *s)
     turn_away(s);
 }
 
+static bool watch(struct source *s, int operation, int fd, uint32_t events, void *mark)
+{
+    struct epoll_event event = {.events = events, .data.ptr = mark};
+    return epoll_ctl(s->epoll, operation, fd, &event) == 0;
+}
+
+static void watch_for(struct source *s, struct connection *c, uint32_t events)
+{
+    if (c->watched != events)
+        watch(s, EPOLL_CTL_MOD, c->link.fd, events, c);
+    c->watched = events;
+}
+
+/* False: the socket is still the caller's. */
 static bool connection_add(struct source *s, int fd, const struct sockaddr *peer)
 {
-    struct connection *c = calloc(1, sizeof *c);
-    struct stream *stream = stream_new(s->frame_max, false, &s->budget);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    if (!c || !stream || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        stream_free(stream);
-        free(c);
+    struct connection *c = connection_new(fd, s->tls, stream_new(s->frame_max, false, &s->budget));
+    if (!c)
         return false;
-    }
-    c->fd = fd;
-    c->stream = stream;
-    c->deadline = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
     address_print(peer, c->peer, sizeof c->peer);
-    list_append(&s->opening, c);
+    enlist(s, c, c->phase);
     s->connections++;
+    c->watched = EPOLLIN;
+    if (!watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, c))
+        connection_fail(s, c, strerror(errno));
     return true;
 }
 
@@ -241,14 +269,25 @@ static bool is_allowed(struct source *s, const struct sockaddr *peer)
     if (access_allows(&s->allowed, peer))
         return true;
     address_print(peer, name, sizeof name);
+    s->turned_away++;
     log_limited(&limit, LOG_WARN, "source %s: sender %s was turned away: allow= does not name it",
                 s->place->url, name);
     return false;
 }
 
+/* As many handshakes run as may: who comes now waits in the kernel until one is over. */
+static bool is_full(struct source *s)
+{
+    bool full = s->tls && s->securing_count >= s->securing_max;
+    if (full != s->full)
+        watch(s, EPOLL_CTL_MOD, s->listener, full ? 0 : EPOLLIN, &listener_mark);
+    s->full = full;
+    return full;
+}
+
 static void accept_senders(struct source *s)
 {
-    for (;;) {
+    while (!is_full(s)) {
         struct sockaddr_storage peer = {0};
         socklen_t len = sizeof peer;
         int fd = accept4(s->listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -267,14 +306,80 @@ static void accept_senders(struct source *s)
     }
 }
 
-/* Closes the senders whose time for the handshake is over; ms until the next one, -1 for none. */
-static int expire(struct source *s)
+/* A step of TLS's handshake. False: the connection is gone, or there is nothing to read from it
+ * yet. */
+static bool secure(struct source *s, struct connection *c)
+{
+    if (s->securing_steps-- <= 0)
+        return false; /* epoll says it again */
+    enum tls_result result = tls_handshake(c->link.tls);
+    if (result == TLS_FAILED) {
+        connection_refuse(s, c);
+        return false;
+    }
+    watch_for(s, c, result == TLS_WANTS_WRITE ? EPOLLOUT : EPOLLIN);
+    if (result != TLS_DONE)
+        return false;
+    delist(s, c);
+    enlist(s, c, PHASE_OPENING);
+    return true;
+}
+
+/* Takes what a sender has sent, or as much as leaves the others their turn: what then is left in
+ * the session has epoll come back at once, for the socket can be written to. */
+static void serve(struct source *s, struct intake *intake, struct connection *c)
+{
+    if (c->phase == PHASE_SECURING && !secure(s, c))
+        return;
+    watch_for(s, c, EPOLLIN);
+    bool more = true;
+    for (int i = 0; more && i < READS_AT_ONCE; i++)
+        more = read_once(s, intake, c);
+    if (more && link_pending(&c->link))
+        watch_for(s, c, EPOLLIN | EPOLLOUT);
+}
+
+/* Closes those of a list whose time is over; ms until the next one, -1 for none. */
+static int expire_list(struct source *s, struct connection_list *list, int64_t now, const char *why)
+{
+    struct connection *c;
+    while ((c = list->first) && c->deadline <= now)
+        connection_fail(s, c, why);
+    return c ? (int)(c->deadline - now) : -1;
+}
+
+/* Where no handshake of TLS can begin, the one that has taken longest makes room, once it has had
+ * its time: ms until then, -1: nobody waits. */
+static int make_room(struct source *s, int64_t now)
+{
+    if (!s->full || !is_full(s))
+        return -1;
+    struct connection *c = s->securing.first;
+    int64_t left = c->deadline - s->handshake_ms + HANDSHAKE_LEAST - now;
+    if (left > 0)
+        return (int)left;
+    connection_fail(s, c, "its TLS handshake made room for others (max-handshakes)");
+    is_full(s);
+    return -1;
+}
+
+/* Of two timeouts, where -1 is none. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Between the turns, when nobody is being served: ms until something is due, -1: nothing is. */
+static int tidy_up(struct source *s)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC);
-    struct connection *c;
-    while ((c = s->opening.first) && c->deadline <= now)
-        connection_fail(s, c, "it did not begin in time (handshake-timeout)");
-    return c ? (int)(c->deadline - now) : -1;
+    int due = expire_list(s, &s->opening, now, "it did not begin in time (handshake-timeout)");
+    if (!s->tls)
+        return due;
+    s->securing_steps = HANDSHAKES_AT_ONCE;
+    due = sooner(due, expire_list(s, &s->securing, now,
+                                  "it did not finish TLS's handshake in time (handshake-timeout)"));
+    return sooner(due, make_room(s, now));
 }
 
 /* What the senders had already sent when we were stopped still counts. */
@@ -283,8 +388,7 @@ static void drain(struct source *s, struct intake *intake)
     struct connection *next;
     for (struct connection *c = s->started.first; c; c = next) {
         next = c->next;
-        for (int i = 0; i < READS_AT_ONCE && read_once(s, intake, c); i++)
-            ;
+        serve(s, intake, c);
     }
 }
 
@@ -292,13 +396,12 @@ static void framestream_source_run(struct source *s, struct intake *intake)
 {
     struct epoll_event events[EVENTS];
     while (!waker_woken(&s->waker)) {
-        int n = epoll_wait(s->epoll, events, EVENTS, expire(s));
+        int n = epoll_wait(s->epoll, events, EVENTS, tidy_up(s));
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &listener_mark)
                 accept_senders(s);
             else if (events[i].data.ptr != &waker_mark)
-                for (int r = 0; r < READS_AT_ONCE && read_once(s, intake, events[i].data.ptr); r++)
-                    ;
+                serve(s, intake, events[i].data.ptr);
         }
         intake_flush(intake);
     }
@@ -319,6 +422,8 @@ static void close_fd(int fd)
 
 static void framestream_source_free(struct source *s)
 {
+    while (s->securing.first)
+        connection_close(s, s->securing.first);
     while (s->opening.first)
         connection_close(s, s->opening.first);
     while (s->started.first)
@@ -329,14 +434,24 @@ static void framestream_source_free(struct source *s)
     close_fd(s->epoll);
     close_fd(s->reserve);
     waker_close(&s->waker);
+    tls_context_free(s->tls);
     free(s);
 }
 
-static bool watch(struct source *s, int fd, char *mark, struct error *error)
+static bool watch_own(struct source *s, int fd, char *mark, struct error *error)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = mark};
-    return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ||
+    return watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, mark) ||
            error_set(error, "epoll: %s", strerror(errno));
+}
+
+/* What senders may come by. */
+static bool open_door(struct source *s, struct error *error)
+{
+    if (tls_is_wanted(s->place) && !(s->tls = tls_context_new(s->place, true, error)))
+        return false;
+    s->listener = socket_listen(s->place, error);
+    return s->listener >= 0 && watch_own(s, s->listener, &listener_mark, error) &&
+           watch_own(s, s->waker.fd, &waker_mark, error);
 }
 
 static struct source *framestream_source_open(const struct place *place, struct error *error)
@@ -355,23 +470,32 @@ static struct source *framestream_source_open(const struct place *place, struct 
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
         .handshake_ms = (int64_t)options_number(place->options, "handshake-timeout"),
         .connections_max = options_number(place->options, "max-connections"),
+        .securing_max = options_number(place->options, "max-handshakes"),
         .budget.limit = options_number(place->options, "partial"),
     };
     access_read(place->options, &s->allowed);
     if (!waker_init(&s->waker) || s->epoll < 0 || s->reserve < 0)
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if ((s->listener = socket_listen(place, error)) >= 0 &&
-             watch(s, s->listener, &listener_mark, error) &&
-             watch(s, s->waker.fd, &waker_mark, error))
+    else if (open_door(s, error))
         return s;
     framestream_source_free(s);
     return NULL;
 }
 
+static uint64_t tls_memory(const struct options *options)
+{
+    uint64_t connections = options_number(options, "max-connections");
+    uint64_t handshakes = options_number(options, "max-handshakes");
+    return tls_context_memory(options) + connections * TLS_SESSION_MEMORY +
+           (handshakes < connections ? handshakes : connections) * TLS_HANDSHAKE_MEMORY;
+}
+
 static uint64_t framestream_source_memory(const struct options *options)
 {
     uint64_t each = sizeof(struct connection) + STREAM_FREE_TAIL + 2 * CONTROL_MAX;
-    return options_number(options, "max-connections") * each + options_number(options, "partial");
+    return options_number(options, "max-connections") * each + options_number(options, "partial") +
+           (options_string(options, "cert") ? tls_memory(options)
+                                            : 0); /* a listener of tls: has one */
 }
 
 static uint64_t framestream_source_connections(const struct source *s)
@@ -379,12 +503,30 @@ static uint64_t framestream_source_connections(const struct source *s)
     return atomic_load_explicit(&s->connections, memory_order_relaxed);
 }
 
+static uint64_t framestream_source_turned_away(const struct source *s)
+{
+    return atomic_load_explicit(&s->turned_away, memory_order_relaxed);
+}
+
+static void framestream_source_reload(struct source *s)
+{
+    if (s->tls)
+        tls_context_reload(s->tls, "source");
+}
+
+static bool framestream_source_check(const struct place *place, struct error *error)
+{
+    return access_check(place, error) && tls_check(place, true, error);
+}
+
 const struct source_ops framestream_source_ops = {
     .open = framestream_source_open,
-    .check = access_check,
+    .check = framestream_source_check,
     .run = framestream_source_run,
     .stop = framestream_source_stop,
+    .reload = framestream_source_reload,
     .free = framestream_source_free,
     .memory = framestream_source_memory,
     .connections = framestream_source_connections,
+    .turned_away = framestream_source_turned_away,
 };

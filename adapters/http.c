@@ -2,6 +2,7 @@
 #include "http.h"
 
 #include "http_body.h"
+#include "pem.h"
 
 static const char *const schemes[] = {"http", "https", NULL};
 
@@ -30,9 +31,8 @@ static const struct option_spec sink_options[] = {
     {.name = "user", .type = OPTION_STRING, .meaning = "basic authentication: the name"},
     {.name = "password", .type = OPTION_STRING, .secret = true,
      .meaning = "and the password: file:PATH, env:NAME, or itself"},
-    {.name = "ca", .type = OPTION_STRING, .meaning = "certificates to trust, in PEM (default: the system's)"},
-    {.name = "cert", .type = OPTION_STRING, .meaning = "a client certificate, in PEM"},
-    {.name = "key", .type = OPTION_STRING, .meaning = "its key, in PEM"},
+    {.name = "ca", .type = OPTION_STRING, .meaning = "certificates to trust, in PEM, or `system`, the default"},
+    CERTIFICATE_OPTIONS(""),
     {0},
 };
 

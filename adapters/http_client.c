@@ -1,10 +1,8 @@
 #include "http_client.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "secret.h"
 
@@ -113,19 +111,6 @@ static bool read_user(struct http_client *c, struct error *error)
     return !c->password || keep_secret(c, c->password, error);
 }
 
-static bool check_files(const struct options *options, struct error *error)
-{
-    static const char *const names[] = {"ca", "cert", "key"};
-    for (int i = 0; i < 3; i++) {
-        const char *path = options_string(options, names[i]);
-        if (path && access(path, R_OK) < 0)
-            return error_set(error, "%s=%s cannot be read: %s", names[i], path, strerror(errno));
-    }
-    if (!options_string(options, "cert") != !options_string(options, "key"))
-        return error_set(error, "cert= and key= go together");
-    return true;
-}
-
 /* Takes a part out of the URL: a copy that the caller frees by secret_free, or NULL. */
 static char *take_part(CURLU *url, CURLUPart part)
 {
@@ -183,7 +168,7 @@ bool http_client_init(struct http_client *c, const struct place *place,
     const char *compress = options_string(place->options, "compress");
     const char *type = body_content_type(kind, options_string(place->options, "format"));
     bool packed = strcmp(compress, "no") != 0;
-    return read_url(c, place, kind, error) && check_files(place->options, error) &&
+    return read_url(c, place, kind, error) && http_tls_init(&c->tls, place->options, error) &&
            add_header(c, "Content-Type", "", type, error) &&
            (!packed || add_header(c, "Content-Encoding", "", compress, error)) &&
            /* no waiting for a 100: a server that will not have it says so, and we stop sending */
@@ -199,6 +184,7 @@ void http_client_free(struct http_client *c)
     for (unsigned i = 0; i < c->secret_count; i++)
         secret_free(c->secrets[i]);
     secret_free(c->password);
+    http_tls_free(&c->tls);
     free(c->user);
     free(c->url);
 }
@@ -229,12 +215,6 @@ CURL *http_client_handle(const struct http_client *c)
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, c->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, c->password ? c->password : "");
-    }
-    if (options_string(c->options, "ca"))
-        curl_easy_setopt(easy, CURLOPT_CAINFO, options_string(c->options, "ca"));
-    if (options_string(c->options, "cert")) {
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, options_string(c->options, "cert"));
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, options_string(c->options, "key"));
     }
     return easy;
 }

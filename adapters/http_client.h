@@ -7,11 +7,13 @@
 
 #include "adapter.h"
 #include "http_body.h"
+#include "http_tls.h"
 
 enum { HTTP_SECRETS_MAX = 32 };
 
 struct http_client {
     const struct options *options;
+    struct http_tls tls;
     char *url; /* without a user's name or password */
     struct curl_slist *headers;
     char *user; /* NULL: no basic authentication */
@@ -25,7 +27,7 @@ bool http_client_init(struct http_client *client, const struct place *place,
                       const struct body_kind *kind, struct error *error);
 void http_client_free(struct http_client *client);
 
-/* A handle for requests, all set but for what they carry. NULL: out of memory. The caller cleans it
+/* A handle for requests, all set but for certificates (http_tls_apply) and what they carry. NULL: out of memory. The caller cleans it
  * up. */
 CURL *http_client_handle(const struct http_client *client);
 

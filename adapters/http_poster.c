@@ -11,6 +11,7 @@
 #include "http_retry.h"
 #include "log.h"
 #include "pack.h"
+#include "tls.h"
 
 enum {
     ANSWER_KEPT = 1024, /* octets of an answer, for the log */
@@ -35,6 +36,7 @@ struct slot {
     struct buffer body;   /* where it is not the load's own octets */
     struct buffer answer; /* its beginning */
     char trouble[CURL_ERROR_SIZE];
+    unsigned certificates; /* the version of those that the handle has; 0: none yet */
     unsigned attempts; /* to post this window */
     int64_t begun;     /* the first of them, ms */
     int64_t due;
@@ -99,6 +101,16 @@ static void wait_in_slot(struct slot *slot, int64_t delay)
     slot->due = clock_ms(CLOCK_MONOTONIC) + delay;
 }
 
+/* Certificates that were read anew hold from the next request on. */
+static void use_certificates(struct slot *slot)
+{
+    struct http_tls *tls = &slot->poster->client.tls;
+    unsigned version = tls->version + 1;
+    if (slot->certificates != version)
+        http_tls_apply(tls, slot->easy);
+    slot->certificates = version;
+}
+
 static void start_request(struct slot *slot)
 {
     struct poster *p = slot->poster;
@@ -107,6 +119,7 @@ static void start_request(struct slot *slot)
     buffer_clear(&slot->answer);
     slot->trouble[0] = '\0';
     slot->attempts++;
+    use_certificates(slot);
     if (body) {
         curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
         curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS,
@@ -390,6 +403,15 @@ void poster_wait(struct poster *p, int timeout_ms)
 void poster_rouse(struct poster *p)
 {
     curl_multi_wakeup(p->multi);
+}
+
+void poster_reload(struct poster *p)
+{
+    struct error error;
+    const struct options *options = p->client.options;
+    bool any = options_string(options, "ca") || options_string(options, "cert");
+    if (any)
+        tls_log_reload("sink", p->url, http_tls_renew(&p->client.tls, &error) ? NULL : error.text);
 }
 
 static void close_slot(struct slot *slot)

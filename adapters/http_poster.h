@@ -4,7 +4,7 @@
  *
  * A load is in one request at a time, so that at most one is in doubt whatever breaks. It settles
  * its records by their tickets when the answer is there. By libcurl's multi interface, on the
- * sink's thread; only poster_rouse may be called by any. */
+ * sink's thread; only poster_rouse and poster_reload may be called by any. */
 #ifndef ADAPTERS_HTTP_POSTER_H
 #define ADAPTERS_HTTP_POSTER_H
 
@@ -18,6 +18,9 @@ struct poster *poster_new(const struct place *place, const char *hop, struct err
 
 /* What is under way is cut off, and stays unsettled. */
 void poster_free(struct poster *poster);
+
+/* Reads the files of certificates anew, for the requests to come; says in the log what came of it. Any thread. */
+void poster_reload(struct poster *poster);
 
 /* Takes the load, and gives an empty one for it. False: no slot is free. */
 bool poster_offer(struct poster *poster, struct load **load);

@@ -77,6 +77,11 @@ static void http_sink_interrupt(struct sink *s)
     poster_rouse(s->poster);
 }
 
+static void http_sink_reload(struct sink *s)
+{
+    poster_reload(s->poster);
+}
+
 static void http_sink_free(struct sink *s)
 {
     poster_free(s->poster);
@@ -127,6 +132,7 @@ const struct sink_ops http_sink_ops = {
     .rouse = http_sink_rouse,
     .finish = http_sink_finish,
     .interrupt = http_sink_interrupt,
+    .reload = http_sink_reload,
     .free = http_sink_free,
     .memory = http_sink_memory,
 };

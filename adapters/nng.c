@@ -4,12 +4,16 @@
 
 #include <nng/transport/tls/tls.h>
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "nng_tls.h"
 #include "receipt/options.h"
+#include "socket.h"
+#include "tls.h"
 
 enum { RECONNECT_FIRST_MS = 100, RECONNECT_LAST_MS = 1000 };
 
@@ -68,6 +72,7 @@ static void on_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
     if (event == NNG_PIPE_EV_ADD_PRE) {
         if (atomic_fetch_add(&peers->count, 1) < peers->max)
             return;
+        atomic_fetch_add(&peers->turned_away, 1);
         log_limited(&limit, LOG_WARN, "%s %s: %s turned away: max-connections=%d", peers->what,
                     peers->url, name, peers->max);
         nng_pipe_close(pipe);
@@ -115,42 +120,85 @@ bool nng_check(const struct place *place, bool listens, struct error *error)
 }
 
 /* An nng error number. */
-static int start_listener(nng_socket socket, const char *url, nng_tls_config *tls)
+static int set_tls(const struct nng_end *end, nng_tls_config *tls)
 {
-    nng_listener listener;
-    int rv = nng_listener_create(&listener, socket, url);
-    if (rv == 0 && tls)
-        rv = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls);
-    return rv ? rv : nng_listener_start(listener, 0);
+    return end->listens ? nng_listener_set_ptr(end->listener, NNG_OPT_TLS_CONFIG, tls)
+                        : nng_dialer_set_ptr(end->dialer, NNG_OPT_TLS_CONFIG, tls);
 }
 
-static int start_dialer(nng_socket socket, const char *url, nng_tls_config *tls)
+/* An nng error number. */
+static int start(nng_socket socket, const char *url, struct nng_end *end, nng_tls_config *tls)
 {
-    nng_dialer dialer;
-    int rv = nng_dialer_create(&dialer, socket, url);
+    int rv = end->listens ? nng_listener_create(&end->listener, socket, url)
+                          : nng_dialer_create(&end->dialer, socket, url);
     if (rv == 0 && tls)
-        rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
-    return rv ? rv : nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+        rv = set_tls(end, tls);
+    if (rv != 0)
+        return rv;
+    return end->listens ? nng_listener_start(end->listener, 0)
+                        : nng_dialer_start(end->dialer, NNG_FLAG_NONBLOCK);
 }
 
-bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error)
+bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct nng_end *end,
+                struct error *error)
 {
-    bool listen = is_listening(place->options, listens);
     nng_tls_config *tls = NULL;
     char url[256];
+    end->listens = is_listening(place->options, listens);
     write_url(place, url, sizeof url);
     if (nng_is_tls(place)) {
         nng_tls_register();
-        tls = nng_tls_config_for(place, listen, error);
+        tls = nng_tls_config_for(place, end->listens, error);
         if (!tls)
             return false;
     }
     nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_FIRST_MS);
     nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_LAST_MS);
-    int rv = listen ? start_listener(socket, url, tls) : start_dialer(socket, url, tls);
+    int rv = start(socket, url, end, tls);
     if (tls)
         nng_tls_config_free(tls); /* nng holds its own */
-    return rv == 0 || error_set(error, "cannot %s: %s", listen ? "listen" : "dial", nng_strerror(rv));
+    return rv == 0 || error_set(error, "cannot %s: %s", end->listens ? "listen" : "dial", nng_strerror(rv));
+}
+
+/* A listener of libnng has the session for its next peer ready, with the certificates that it had when it began
+ * to wait: a connection of our own that says nothing takes it. */
+static void use_up_session(nng_listener listener)
+{
+    nng_sockaddr local;
+    struct address address = {0};
+    if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &local) != 0)
+        return;
+    if (local.s_family == NNG_AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&address.storage;
+        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = local.s_in.sa_port};
+        memcpy(&in->sin_addr, &local.s_in.sa_addr, sizeof in->sin_addr);
+        address.len = sizeof *in;
+    } else if (local.s_family == NNG_AF_INET6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address.storage;
+        *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = local.s_in6.sa_port};
+        memcpy(&in6->sin6_addr, &local.s_in6.sa_addr, sizeof in6->sin6_addr);
+        address.len = sizeof *in6;
+    }
+    int fd = address.len > 0 ? socket_connect(&address) : -1;
+    if (fd >= 0)
+        close(fd);
+}
+
+void nng_reload(const struct nng_end *end, const struct place *place, const char *what)
+{
+    struct error error;
+    if (!nng_is_tls(place))
+        return;
+    nng_tls_config *tls = nng_tls_config_for(place, end->listens, &error);
+    int rv = tls ? set_tls(end, tls) : 0;
+    if (rv != 0)
+        error_set(&error, "libnng does not take them: %s", nng_strerror(rv));
+    if (tls)
+        nng_tls_config_free(tls);
+    bool ok = tls && rv == 0;
+    tls_log_reload(what, place->url, ok ? NULL : error.text);
+    if (ok && end->listens)
+        use_up_session(end->listener);
 }
 
 const struct adapter nng_adapter = {

@@ -17,6 +17,7 @@ struct nng_peers {
     int max;           /* a further peer is turned away */
     _Atomic int count;
     _Atomic bool left; /* one that was there has gone */
+    _Atomic uint64_t turned_away;
 };
 
 /* Follows the socket's peers in `peers`, which outlives the socket. False with the error. */
@@ -25,7 +26,19 @@ bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *e
 /* Judges the options of either end; `listens` as below. False with the error. */
 bool nng_check(const struct place *place, bool listens, struct error *error);
 
+/* Where a socket is attached: one of the two. */
+struct nng_end {
+    bool listens;
+    nng_listener listener;
+    nng_dialer dialer;
+};
+
 /* Listens or dials as the options say, else as `listens` says. False with the error. */
-bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct error *error);
+bool nng_attach(nng_socket socket, const struct place *place, bool listens, struct nng_end *end,
+                struct error *error);
+
+/* nng+tls: reads the certificates anew, for peers to come, and says in the log what came of it; `what` is "source"
+ * or "sink". Any thread. */
+void nng_reload(const struct nng_end *end, const struct place *place, const char *what);
 
 #endif

@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "log.h"
 #include "nng.h"
+#include "nng_tls.h"
 #include "postmark.h"
 #include "receipt/sender.h"
 #include "waker.h"
@@ -31,6 +32,7 @@ struct sink {
     nng_aio *aio;
     struct waker waker;
     struct nng_peers peers;
+    struct nng_end end;
 
     struct postmark postmark;
     struct receipt_sender *receipts; /* NULL: none are asked for */
@@ -170,6 +172,11 @@ static void nng_sink_interrupt(struct sink *s)
     nng_aio_stop(s->aio); /* this send fails, and every further one */
 }
 
+static void nng_sink_reload(struct sink *s)
+{
+    nng_reload(&s->end, s->place, "sink");
+}
+
 static void nng_sink_free(struct sink *s)
 {
     if (s->open)
@@ -200,7 +207,7 @@ static bool open_socket(struct sink *s, struct error *error)
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
     nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
-    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, s->pub, error);
+    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, s->pub, &s->end, error);
 }
 
 static struct sink *nng_sink_open(const struct place *place, const struct sink_host *host,
@@ -215,7 +222,8 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
         .place = place,
         .host = host,
         .pub = options_is(place->options, "socket", "pub"),
-        .counted = strcmp(place->scheme, "nng+inproc") != 0, /* there a peer has it at once */
+        /* inproc: a peer has it at once; tls: what is counted may still wait inside TLS */
+        .counted = strcmp(place->scheme, "nng+inproc") != 0 && !nng_is_tls(place),
         .waker.fd = -1,
         .peers = {.url = place->url,
                   .what = "sink",
@@ -261,6 +269,7 @@ const struct sink_ops nng_sink_ops = {
     .idle = nng_sink_idle,
     .finish = nng_sink_finish,
     .interrupt = nng_sink_interrupt,
+    .reload = nng_sink_reload,
     .free = nng_sink_free,
     .memory = nng_sink_memory,
 };

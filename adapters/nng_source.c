@@ -29,6 +29,7 @@ struct source {
     bool any_channel;
     struct nng_peers peers;
     struct receipt_receiver *receipts; /* NULL: none are asked for */
+    struct nng_end end;
     struct envelope envelope; /* of the message in hand */
 };
 
@@ -168,6 +169,11 @@ static void nng_source_stop(struct source *s)
     nng_aio_stop(s->aio); /* this receive fails, and every further one */
 }
 
+static void nng_source_reload(struct source *s)
+{
+    nng_reload(&s->end, s->place, "source");
+}
+
 static void nng_source_free(struct source *s)
 {
     if (s->open)
@@ -208,7 +214,7 @@ static bool open_socket(struct source *s, struct error *error)
         rv = nng_aio_alloc(&s->aio, NULL, NULL);
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
-    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, !sub, error);
+    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, !sub, &s->end, error);
 }
 
 static struct source *nng_source_open(const struct place *place, struct error *error)
@@ -242,6 +248,11 @@ static uint64_t nng_source_memory(const struct options *options)
     return held * message_max(options) + receipt_receiver_memory(options);
 }
 
+static uint64_t nng_source_turned_away(const struct source *s)
+{
+    return atomic_load(&s->peers.turned_away);
+}
+
 static bool nng_source_check(const struct place *place, struct error *error)
 {
     return nng_check(place, options_is(place->options, "socket", "pull"), error) && receipt_check(place, error);
@@ -252,6 +263,8 @@ const struct source_ops nng_source_ops = {
     .open = nng_source_open,
     .run = nng_source_run,
     .stop = nng_source_stop,
+    .reload = nng_source_reload,
     .free = nng_source_free,
     .memory = nng_source_memory,
+    .turned_away = nng_source_turned_away,
 };

@@ -1,68 +1,52 @@
 #include "nng_tls.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEM_MAX = 1 << 20 };
+#include "pem.h"
+#include "secret.h"
 
-static const char *const names[] = {"ca", "cert", "key"};
+static const char *const names[] = {"ca", "cert", "key", "key-password", "server-name"};
 
 bool nng_is_tls(const struct place *place)
 {
     return strcmp(place->scheme, "nng+tls") == 0;
 }
 
-/* A whole file as text; the caller wipes and frees it. NULL with the error. */
-static char *read_pem(const char *option, const char *path, struct error *error)
+static bool own_cert(nng_tls_config *config, const struct options *options, struct error *error)
 {
-    FILE *file = fopen(path, "re");
-    char *text = calloc(1, PEM_MAX + 1);
-    size_t len = file && text ? fread(text, 1, PEM_MAX, file) : 0;
-    if (len == 0)
-        error_set(error, "option '%s': cannot read %s: %s", option, path,
-                  file ? "it is empty" : strerror(errno));
-    if (file)
-        fclose(file);
-    if (len > 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-static void free_pem(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
-static bool own_cert(nng_tls_config *config, const char *cert, const char *key, struct error *error)
-{
-    char *cert_pem = read_pem("cert", cert, error);
-    char *key_pem = cert_pem ? read_pem("key", key, error) : NULL;
-    int rv = key_pem ? nng_tls_config_own_cert(config, cert_pem, key_pem, NULL) : 0;
+    const char *cert = options_string(options, "cert"), *key = options_string(options, "key");
+    char *password;
+    if (!pem_password(options, &password, error))
+        return false;
+    char *cert_pem = pem_read("cert", cert, error);
+    char *key_pem = cert_pem ? pem_read("key", key, error) : NULL;
+    int rv = key_pem ? nng_tls_config_own_cert(config, cert_pem, key_pem, password) : 0;
     bool ok = key_pem && rv == 0;
     if (rv != 0)
         error_set(error, "%s and %s are no certificate and its key: %s", cert, key, nng_strerror(rv));
-    free_pem(cert_pem);
-    free_pem(key_pem);
+    pem_free(cert_pem);
+    pem_free(key_pem);
+    secret_free(password);
     return ok;
 }
 
 static bool trust(nng_tls_config *config, const char *ca, struct error *error)
 {
-    char *pem = read_pem("ca", ca, error);
+    char *pem = pem_read("ca", ca, error);
     int rv = pem ? nng_tls_config_ca_chain(config, pem, NULL) : 0;
-    free_pem(pem);
+    pem_free(pem);
     if (rv != 0)
         error_set(error, "%s holds no certificates to trust: %s", ca, nng_strerror(rv));
     return pem && rv == 0;
 }
 
-/* The name that the listener's certificate must bear: HOST of HOST:PORT. */
+/* The name that the listener's certificate must bear: as said, or HOST of HOST:PORT. */
 static int expect_name(nng_tls_config *config, const struct place *place)
 {
+    const char *said = options_string(place->options, "server-name");
+    if (said)
+        return nng_tls_config_server_name(config, said);
     const char *host = place->address;
     if (strncmp(host, "//", 2) == 0)
         host += 2;
@@ -77,14 +61,13 @@ static bool fill_in(nng_tls_config *config, const struct place *place, bool list
 {
     const char *ca = options_string(place->options, "ca");
     const char *cert = options_string(place->options, "cert");
-    const char *key = options_string(place->options, "key");
-    if (!cert != !key)
-        return error_set(error, "options 'cert' and 'key' go together");
+    if (!pem_options_fit(place->options, error))
+        return false;
     if (listens && !cert)
         return error_set(error, "a listener of nng+tls: needs cert= and key=");
     if (!listens && !ca)
         return error_set(error, "dialing nng+tls: needs ca=, the certificates to trust");
-    if ((cert && !own_cert(config, cert, key, error)) || (ca && !trust(config, ca, error)))
+    if ((cert && !own_cert(config, place->options, error)) || (ca && !trust(config, ca, error)))
         return false;
     int rv = nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3);
     if (rv == NNG_ENOTSUP) /* a library without 1.3 */

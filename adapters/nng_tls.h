@@ -1,4 +1,4 @@
-/* TLS for the scheme nng+tls: the options ca=, cert= and key=, and what nng makes of them. Main thread. */
+/* TLS for the scheme nng+tls: the options ca=, cert=, key= and the like, and what nng makes of them. Main thread. */
 #ifndef ADAPTERS_NNG_TLS_H
 #define ADAPTERS_NNG_TLS_H
 
@@ -7,12 +7,12 @@
 #include <nng/supplemental/tls/tls.h>
 
 #include "adapter.h"
+#include "pem.h"
 
 #define NNG_TLS_OPTIONS                                                                                \
     {.name = "ca", .type = OPTION_STRING,                                                              \
-     .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone"}, \
-    {.name = "cert", .type = OPTION_STRING, .meaning = "nng+tls: our certificate, in PEM"},            \
-    {.name = "key", .type = OPTION_STRING, .meaning = "nng+tls: its key, in PEM"}
+     .meaning = "nng+tls: certificates to trust, in PEM; a listener with it takes peers with a certificate alone (no fingerprint=: libnng shows none)"}, \
+    CERTIFICATE_OPTIONS("nng+tls: "), SERVER_NAME_OPTION("nng+tls: ")
 
 /* Is the place one of this scheme? */
 bool nng_is_tls(const struct place *place);

@@ -30,12 +30,17 @@ enum output_result output_parcel(int fd, const struct waker *waker, const struct
     enum output_result result =
         output_rest(fd, waker, parcel->data, parcel->len, &progress->written);
     int saved = errno;
+    output_settle(parcel, progress);
+    errno = saved;
+    return result;
+}
+
+void output_settle(const struct parcel *parcel, struct progress *progress)
+{
     size_t end;
     uint32_t whole = parcel_whole(parcel, progress->written, &end);
     parcel_settle(parcel, OUTCOME_DELIVERED, whole - progress->settled);
     progress->settled = whole;
-    errno = saved;
-    return result;
 }
 
 enum output_result output_octets(int fd, const struct waker *waker, const void *data, size_t len)

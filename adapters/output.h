@@ -23,6 +23,9 @@ struct progress {
 enum output_result output_parcel(int fd, const struct waker *waker, const struct parcel *parcel,
                                  struct progress *progress);
 
+/* The second half of that, for who writes by other means: settles what `progress` says is written now. */
+void output_settle(const struct parcel *parcel, struct progress *progress);
+
 /* Writes octets that are no records (control frames); the second: on from `*written`, which it moves. */
 enum output_result output_octets(int fd, const struct waker *waker, const void *data, size_t len);
 enum output_result output_rest(int fd, const struct waker *waker, const void *data, size_t len,

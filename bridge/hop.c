@@ -345,6 +345,12 @@ bool hop_start(struct hop *hop, struct error *error)
 
 void hop_reopen(struct hop *hop)
 {
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        const struct feed *feed = hop->feeds[i];
+        const struct source_ops *ops = feed->endpoint->adapter->source;
+        if (feed->source && ops->reload)
+            ops->reload(feed->source);
+    }
     for (unsigned i = 0; i < hop->exit_count; i++) {
         if (!hop->exits[i]->emptied)
             outlet_reopen(hop->exits[i]->outlet);

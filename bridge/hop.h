@@ -15,7 +15,7 @@ struct hop *hop_open(struct config *config, struct bell *changed, struct error *
 /* Starts the threads. False with the error. */
 bool hop_start(struct hop *hop, struct error *error);
 
-/* Asks every sink to reopen what it writes to. */
+/* Asks every source to reload its files, and every sink to reopen what it writes to. */
 void hop_reopen(struct hop *hop);
 
 /* Makes the running hop what another configuration says, and takes over of it what is new: sources
@@ -59,6 +59,8 @@ struct source_view {
     uint64_t lost;
     bool knows_connections;
     uint64_t connections;
+    bool knows_turned_away;
+    uint64_t turned_away;
 };
 
 struct hop_visitor {

@@ -155,6 +155,8 @@ static void show_source(const struct feed *feed, const struct hop_visitor *visit
         .lost = upstream_lost(upstream),
         .knows_connections = knows,
         .connections = knows ? ops->connections(feed->source) : 0,
+        .knows_turned_away = ops->turned_away && feed->source,
+        .turned_away = ops->turned_away && feed->source ? ops->turned_away(feed->source) : 0,
     };
     visitor->source(visitor->arg, &view);
     upstream_visit(upstream, show_link, &guide);

@@ -20,6 +20,7 @@ enum family {
     BATCH_MESSAGES,
     MESSAGE_AGE,
     CONNECTIONS,
+    TURNED_AWAY,
     LOST,
     LINK_RECEIVED,
     LINK_LOST,
@@ -60,6 +61,8 @@ static const struct {
     [MESSAGE_AGE] = {"message_age_seconds", "histogram",
                      "From a batch's first message's own time until the sink had been given the batch."},
     [CONNECTIONS] = {"source_connections", "gauge", "Senders that are connected to a listening source."},
+    [TURNED_AWAY] = {"source_turned_away_total", "counter",
+                     "Senders that a listening source did not let in: too many, not allowed, the wrong certificate."},
     [LOST] = {"lost_messages", "gauge",
               "Messages that never arrived, over all links of the source; a late batch takes them back."},
     [LINK_RECEIVED] = {"link_received_total", "counter", "Messages that came over the link."},
@@ -230,6 +233,8 @@ static void put_source(void *arg, const struct source_view *source)
     put_series(sheet, LOST, source->lost);
     if (source->knows_connections)
         put_series(sheet, CONNECTIONS, source->connections);
+    if (source->knows_turned_away)
+        put_series(sheet, TURNED_AWAY, source->turned_away);
 }
 
 static void put_upstream_hop(struct sheet *sheet, const struct hop_ledger *hop)

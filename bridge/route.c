@@ -4,15 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "encode/encoder.h"
-#include "gather.h"
-#include "scan/event.h"
-
-enum {
-    CHUNK_RECORDS = 1024,     /* records, or */
-    CHUNK_OCTETS = 64 * 1024, /* octets, after which encoded records are written */
-};
+#include "delivery.h"
 
 struct route {
     struct named source;
@@ -31,13 +23,7 @@ struct outlet {
     const struct endpoint *endpoint;
     const struct sink_ops *ops;
     struct sink *sink;
-    const struct encoder_ops *encoder_ops; /* NULL: messages go as they are */
-    struct encoder *encoder;
-    struct gather *gather; /* of an encoder that makes records of many messages; else NULL */
-    bool no_events;        /* they are taken out of format=dnstap */
-    struct buffer records;
-    uint32_t ends[CHUNK_RECORDS];
-    struct frame origins[CHUNK_RECORDS];
+    struct delivery *delivery;
 
     struct policy *policy; /* NULL: everything passes */
     char policy_hash[PLAN_HASH];
@@ -74,19 +60,11 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     }
     o->endpoint = endpoint;
     o->ops = endpoint->adapter->sink;
-    o->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
-    o->no_events = !options_flag(&endpoint->options, "events") &&
-                   !(o->ops->knows_events && o->ops->knows_events(&endpoint->options));
-    if (o->encoder_ops)
-        o->encoder = o->encoder_ops->new (&endpoint->options, error);
-    if (o->encoder && o->encoder_ops->next && !(o->gather = gather_new())) {
-        error_set(error, "out of memory");
-        outlet_free(o);
-        return NULL;
-    }
-    if (o->encoder || !o->encoder_ops)
+    o->delivery = delivery_new(endpoint, &o->interrupted, error);
+    if (o->delivery)
         o->sink = o->ops->open(&endpoint->place, host, error);
     if (o->sink) {
+        delivery_connect(o->delivery, o->sink);
         if (o->ops->wait)
             o->filled = (struct bell){.rouse = rouse, .arg = o};
         return o;
@@ -142,131 +120,10 @@ bool outlet_change_policy(struct outlet *o, struct policy *policy, const char *h
     return true;
 }
 
-/* The frames of a batch from `start` to `end`. */
-static void write_frames(struct outlet *o, struct account *account, struct batch *batch,
-                         const uint8_t *start, const uint8_t *end, uint32_t count)
+/* What the policy let through. */
+static void pass(void *arg, struct batch *batch, struct account *account)
 {
-    struct parcel parcel = {
-        .batch = batch,
-        .data = start,
-        .len = (size_t)(end - start),
-        .count = count,
-        .account = account,
-    };
-    if (count > 0)
-        o->ops->write(o->sink, &parcel);
-}
-
-/* The batch without its events: in one piece, as a rule, for it has none. */
-static void write_without_events(struct outlet *o, struct account *account, struct batch *batch)
-{
-    const struct parcel one = {.batch = batch, .account = account};
-    const uint8_t *start = batch->data;
-    struct reader r = reader_over(batch->data, batch->len);
-    struct frame frame;
-    uint32_t count = 0;
-    for (; frame_next(&r, &frame) && !atomic_load(&o->interrupted); count++) {
-        if (!frame_is_event(frame))
-            continue;
-        write_frames(o, account, batch, start, frame.data - FRAME_HEADER, count);
-        parcel_settle(&one, OUTCOME_FILTERED, 1);
-        start = frame.data + frame.len;
-        count = UINT32_MAX; /* 0 at the next frame */
-    }
-    if (!atomic_load(&o->interrupted))
-        write_frames(o, account, batch, start, batch->data + batch->len, count);
-}
-
-static void write_chunk(struct outlet *o, struct account *account, struct batch *batch,
-                        uint32_t count)
-{
-    struct parcel parcel = {
-        .batch = batch,
-        .data = o->records.data,
-        .len = o->records.len,
-        .ends = o->ends,
-        .origins = o->origins,
-        .count = count,
-        .account = account,
-    };
-    if (count > 0)
-        o->ops->write(o->sink, &parcel);
-    buffer_clear(&o->records);
-}
-
-/* The encoder gives out what it held, on an account of its own. False: out of memory, it holds it still. */
-static bool end_window(struct outlet *o)
-{
-    struct account *account = gather_end(o->gather);
-    uint64_t records = 0;
-    uint32_t count = 0;
-    while (account && o->encoder_ops->next(o->encoder, &o->records)) {
-        o->origins[count] = (struct frame){0}; /* of no message alone */
-        o->ends[count++] = (uint32_t)o->records.len;
-        records++;
-        if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
-            write_chunk(o, account, NULL, count);
-            count = 0;
-        }
-    }
-    if (!account)
-        return false;
-    write_chunk(o, account, NULL, count);
-    gather_written(o->gather, records);
-    return true;
-}
-
-static void encode_and_write(struct outlet *o, struct account *account, struct batch *batch)
-{
-    struct reader r = reader_over(batch->data, batch->len);
-    struct frame frame;
-    const struct parcel one = {.batch = batch, .account = account};
-    uint32_t count = 0;
-    while (frame_next(&r, &frame) && !atomic_load(&o->interrupted)) {
-        switch (o->encoder_ops->message(o->encoder, frame, &o->records)) {
-        case ENCODE_OK:
-            o->origins[count] = frame;
-            o->ends[count++] = (uint32_t)o->records.len;
-            break;
-        case ENCODE_FILTERED:
-            parcel_settle(&one, OUTCOME_FILTERED, 1);
-            break;
-        case ENCODE_MALFORMED:
-            parcel_settle(&one, OUTCOME_MALFORMED, 1);
-            break;
-        case ENCODE_FAILED:
-            parcel_settle(&one, OUTCOME_FAILED, 1);
-            break;
-        case ENCODE_HELD:
-            gather_hold(o->gather, account, batch->pledge);
-            break;
-        case ENCODE_FULL:
-            if (end_window(o))
-                r.at = frame.data - FRAME_HEADER; /* again */
-            else
-                parcel_settle(&one, OUTCOME_FAILED, 1);
-            break;
-        }
-        if (count == CHUNK_RECORDS || o->records.len >= CHUNK_OCTETS) {
-            write_chunk(o, account, batch, count);
-            count = 0;
-        }
-    }
-    write_chunk(o, account, batch, count);
-}
-
-/* What the policy let through, or all. */
-static void send(void *arg, struct batch *batch, struct account *account)
-{
-    struct outlet *o = arg;
-    if (atomic_load(&o->interrupted))
-        return;
-    if (o->encoder_ops)
-        encode_and_write(o, account, batch);
-    else if (o->no_events)
-        write_without_events(o, account, batch);
-    else
-        write_frames(o, account, batch, batch->data, batch->data + batch->len, batch->count);
+    delivery_batch(((struct outlet *)arg)->delivery, batch, account);
 }
 
 /* What a step took out. It waits for room there only where the source of it would wait. */
@@ -280,7 +137,7 @@ static bool reject(void *arg, unsigned nth, struct batch *batch)
 static void put_policy_to_work(struct outlet *o)
 {
     if (o->policy)
-        policy_connect(o->policy, &(struct policy_exits){.pass = send, .reject = reject, .arg = o});
+        policy_connect(o->policy, &(struct policy_exits){.pass = pass, .reject = reject, .arg = o});
 }
 
 /* The new policy begins where the old one gave back all that it held. */
@@ -313,7 +170,7 @@ static bool serve_rings(struct outlet *o)
         if (o->policy)
             policy_run(o->policy, batch, &route->account);
         else
-            send(o, batch, &route->account);
+            delivery_batch(o->delivery, batch, &route->account);
         pace_note(&route->pace, batch);
         batch_unref(batch);
     }
@@ -326,12 +183,7 @@ static void release(struct outlet *o, bool all)
 {
     if (o->policy && (all || policy_due(o->policy) == 0))
         policy_tick(o->policy, all);
-    if (!o->gather)
-        return;
-    int64_t due = o->encoder_ops->due(o->encoder);
-    if (due >= 0 && (all || gather_is_full(o->gather) || due <= clock_ms(CLOCK_MONOTONIC)))
-        end_window(o);
-    gather_settle(o->gather);
+    delivery_release(o->delivery, all);
 }
 
 /* Of two times in milliseconds, where -1 is never. */
@@ -340,23 +192,13 @@ static int sooner(int a, int b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static int until(int64_t due_ms)
-{
-    int64_t left = due_ms < 0 ? -1 : due_ms - clock_ms(CLOCK_MONOTONIC);
-    if (due_ms < 0)
-        return -1;
-    return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
-}
-
 /* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the
  * sink something to do. */
 static void rest(struct outlet *o, uint32_t seen)
 {
     int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
-    if (o->gather) { /* `idle` may have settled records, and what comes of them is not to wait */
-        gather_settle(o->gather);
-        timeout_ms = sooner(timeout_ms, until(o->encoder_ops->due(o->encoder)));
-    }
+    delivery_settle(o->delivery); /* `idle` may have settled records */
+    timeout_ms = sooner(timeout_ms, delivery_due(o->delivery));
     if (o->policy)
         timeout_ms = sooner(timeout_ms, policy_due(o->policy));
     if (!o->ops->wait) {
@@ -392,8 +234,7 @@ static void *run(void *arg)
         release(o, true);
     if (o->ops->finish)
         o->ops->finish(o->sink);
-    if (o->gather)
-        gather_settle(o->gather);
+    delivery_settle(o->delivery);
     atomic_store(&o->ended, true);
     bell_ring(o->ended_bell);
     return NULL;
@@ -413,6 +254,8 @@ bool outlet_start(struct outlet *o, struct bell *ended, struct error *error)
 
 void outlet_reopen(struct outlet *o)
 {
+    if (o->ops->reload)
+        o->ops->reload(o->sink);
     if (!o->ops->reopen)
         return;
     atomic_store(&o->reopening, true);
@@ -451,22 +294,18 @@ void outlet_empty(struct outlet *o)
     atomic_store(&o->ended, true);
     if (o->sink)
         o->ops->free(o->sink);
-    if (o->encoder)
-        o->encoder_ops->free(o->encoder);
+    delivery_free(o->delivery);
     struct policy_change *change = atomic_exchange(&o->change, NULL);
     if (change)
         policy_free(change->policy);
     free(change);
     policy_free(o->policy);
-    gather_free(o->gather);
-    o->gather = NULL;
     for (unsigned i = 0; i < outlet_route_count(o); i++) {
         ring_free(o->routes[i]->ring);
         o->routes[i]->ring = NULL;
     }
-    buffer_free(&o->records);
     o->sink = NULL;
-    o->encoder = NULL;
+    o->delivery = NULL;
     o->policy = NULL;
 }
 

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+import certificates  # noqa: E402
 import lab  # noqa: E402
 
 
@@ -43,6 +45,13 @@ class Meter:
         return self
 
 
+def can_connect(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
+
+
 def wait_size(path, size):
     """Waits until the file has its size, or has stopped growing, for something was lost: when that was,
     and whether it is complete."""
@@ -67,6 +76,7 @@ class Bench:
         self.frames = len(lab.split(octets)) * loops
         self.octets = (len(octets) - 42 - 12) * loops
         self.count = 0
+        self.authority = None
 
     def path(self, name):
         return os.path.join(self.folder, f"{name}-{self.count}")
@@ -122,6 +132,41 @@ class Bench:
         meter = Meter(["dnstap", "-u", sock, "-w", out])
         start, sender = self.blast(sock)
         return self.finish(start, sender, [meter], out, held_back=1 << 16)
+
+    # file -> tcp or tls -> file, two processes: the receiver is measured
+
+    def link(self, scheme, far_options="", near_options=""):
+        out, port = self.path("out"), lab.free_port()
+        far = Meter([self.bridge, "--from", f"{scheme}:127.0.0.1:{port}#when-full=block{far_options}", "--to", out])
+        lab.eventually("a listener", lambda: can_connect(port))
+        start = time.monotonic()
+        near = Meter([self.bridge, "--from", f"{self.plain}#loop={self.loops}", "--to",
+                      f"{scheme}:127.0.0.1:{port}#ring=8MiB{near_options}"])
+        end, complete = wait_size(out, self.octets)
+        near.process.wait()
+        near.log = near.process.stderr.read().decode(errors="replace")
+        far.end()
+        os.unlink(out)
+        return {"rate": self.frames / (end - start), "cpu": far.cpu / self.frames * 1e6, "peak": far.peak,
+                "lost": self.frames - delivered(far.log) if complete else self.frames}
+
+    def by_tcp(self):
+        return self.link("tcp")
+
+    def by_tls(self):
+        if not self.authority:
+            self.authority = certificates.Authority(self.folder)
+            self.server = self.authority.sign("server", "IP:127.0.0.1")
+            self.client = self.authority.sign("client")
+        ca = ",ca=" + self.authority.cert
+        return self.link("tls", f"{ca},{self.server.options()}", f"{ca},{self.client.options()}")
+
+    def links(self):
+        self.plain = os.path.join(self.folder, "plain")
+        with open(self.plain, "wb") as f:
+            f.write(lab.corpus_octets("unbound"))
+        print(f"{self.rounds} rounds of {self.frames:,} messages ({self.octets >> 20} MiB), medians; {machine()}\n")
+        self.measure("Frame Streams by a TCP connection to file", "tcp:", (("tcp:", self.by_tcp), ("tls:", self.by_tls)))
 
     # unix -> nng -> file
 
@@ -238,6 +283,8 @@ class Bench:
         if only == "receipts":
             self.measure("unix socket to nng to file, two processes", "two hops", (
                 ("two hops", self.two_hops_blocking), ("two hops, receipts on both ends", self.two_hops_receipts)))
+        if only in (None, "links") and shutil.which("openssl"):
+            self.links()
         if only in (None, "convert"):
             self.convert(max(1, self.loops // 50))
         if only:
@@ -307,6 +354,6 @@ if __name__ == "__main__":
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loops", type=int, default=100)
-    parser.add_argument("--only", choices=["convert", "nmsg", "receipts"])
+    parser.add_argument("--only", choices=["convert", "links", "nmsg", "receipts"])
     arguments = parser.parse_args()
     Bench(arguments.build, arguments.rounds, arguments.loops).run(arguments.only)

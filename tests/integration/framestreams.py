@@ -234,36 +234,7 @@ class Sender(lab.Case):
 
     def test_a_flapping_collector_is_found_again_each_time(self):
         address = self.path("sock")
-        receiver = self.receiver(address)
-        source = self.path("source")
-        bridge = self.bridge("--from", "unix:" + source, "--to", f"unix:{address}#reconnect=100ms",
-                             "--drain-timeout", "20s").ready()
-        sock = lab.sender(source)
-        sent = 0
-        for _ in range(20):
-            for _ in range(50):
-                sock.sendall(lab.data(b"%06d" % sent))
-                sent += 1
-            receiver.drop()
-            time.sleep(0.02)
-        receiver.close()  # gone altogether for a while
-        time.sleep(0.3)
-        receiver.listen()
-        for _ in range(50):
-            sock.sendall(lab.data(b"%06d" % sent))
-            sent += 1
-        lab.finish(sock)
-        self.assertEqual(bridge.stop(), 0, bridge.log())
-        self.assertEqual(bridge.route()["delivered"], sent)
-        got = receiver.frames()
-        self.assertGreater(len(got), 10)
-        for frames in got:  # per connection: a run of whole messages in order
-            numbers = [int(f) for f in frames]
-            self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))) if numbers else [])
-        # what a dead connection had in its hands is all that may be missing; the last stood
-        flat = [int(f) for frames in got for f in frames]
-        self.assertEqual(flat[-1], sent - 1)
-        self.assertEqual(len(set(flat)), len(flat))
+        self.found_again_each_time(self.receiver(address), f"unix:{address}#reconnect=100ms")
 
     def test_nothing_is_lost_while_there_is_no_collector_yet(self):
         address = self.path("sock")

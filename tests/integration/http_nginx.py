@@ -2,9 +2,11 @@
 own, client certificates, HTTP/2, 413, a server that reads slowly."""
 
 import os
-import subprocess
+import shutil
+import signal
 import time
 
+import certificates
 import http_server
 import lab
 
@@ -34,23 +36,15 @@ http {{
 class Nginx(lab.Case):
     def setUp(self):
         super().setUp()
-        lab.need("nginx", "openssl")
+        lab.need("nginx")
         self.behind = http_server.Server()
         self.addCleanup(self.behind.close)
         self.messages = lab.split(lab.corpus_octets("unbound"))
 
-    def openssl(self, *args):
-        subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
-
     def certificates(self):
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                     "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem")
-        for name, alternative in (("server", "IP:127.0.0.1"), ("client", "DNS:client")):
-            self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
-                         "-keyout", name + ".key", "-out", name + ".csr")
-            self.write(name + ".ext", b"subjectAltName=" + alternative.encode())
-            self.openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                         "-days", "2", "-extfile", name + ".ext", "-out", name + ".pem")
+        self.authority = certificates.Authority(self.folder, "ca")
+        self.authority.sign("server", "IP:127.0.0.1")
+        self.client = self.authority.sign("client", "DNS:client")
 
     def nginx(self, settings="client_max_body_size 100m;"):
         self.certificates()
@@ -106,6 +100,41 @@ class Nginx(lab.Case):
         self.assertEqual((route["failed"], route["delivered"]), (len(self.messages), 0))
         self.assertIn("answered 403", bridge.log())
         self.whole(url, f"{ca},cert={self.path('client.pem')},key={self.path('client.key')}")
+
+    def test_new_certificates_on_sighup(self):
+        """Requests under way are not cut off; those to come are made with the new certificate, unless it is none."""
+        self.nginx()
+        source = self.path("source")
+        self.behind.judge = lambda r: time.sleep(0.05) or http_server.OK
+        bridge = self.bridge("--from", f"unix:{source}#when-full=block", "--to",
+                             f"https://127.0.0.1:{self.tls}/closed#body=frames,batch-count=100,linger=10ms,inflight=2,"
+                             f"ca={self.path('ca.pem')},{self.client.options()}").ready()
+        sock = lab.sender(source)
+
+        def pass_on(count):
+            before = len(self.behind.taken)
+            for message in self.messages[:count]:
+                sock.sendall(lab.data(message))
+            lab.eventually("a request", lambda: len(self.behind.taken) > before)
+        second = self.authority.sign("second", "DNS:second")
+        pass_on(2000)  # some are under way yet
+        for new, says in ((second.cert, "certificates read again"), (self.client.key, "certificates stay as they were: option 'cert'")):
+            shutil.copy(second.key, self.client.key)
+            shutil.copy(new, self.client.cert)
+            bridge.send(signal.SIGHUP)
+            bridge.wait_log(says)
+            pass_on(1000)
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        self.assertNotIn("trying again", bridge.log())
+        got = [f for r in self.behind.taken for f in lab.split(r.body)]
+        self.assertEqual(sorted(got), sorted(self.messages[:2000] + 2 * self.messages[:1000]))
+        shown = [line[3] for line in self.how()]
+        self.assertEqual(set(shown), {"CN=client", "CN=second"})
+        self.assertEqual(shown[0], "CN=client")
+        self.assertEqual(shown[-1], "CN=second")
+        old, new = ({line[2] for line in self.how() if line[3] == name} for name in ("CN=client", "CN=second"))
+        self.assertFalse(old & new)
 
     def too_large(self, scheme):
         self.nginx("client_max_body_size 20k;")

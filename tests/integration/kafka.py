@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import certificates
 import http_server
 import kafka_lab
 import lab
@@ -23,21 +24,18 @@ TAP_SEND = None
 PASSWORD = "hun-ter-2"
 
 
-def certificates(folder):
+def certificate(folder):
     """One that signs itself, for the broker and as what is trusted."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out",
-                    f"{folder}/ca.pem"], check=True, capture_output=True)
+    made = certificates.Authority(folder, "ca", certificates.RSA, alternative="IP:127.0.0.1")
     with open(f"{folder}/server.pem", "wb") as f:
-        f.write(lab.read_file(f"{folder}/key.pem") + lab.read_file(f"{folder}/ca.pem"))
+        f.write(lab.read_file(made.key) + lab.read_file(made.cert))
 
 
 def setUpModule():
     global BROKER
-    lab.need("openssl")
     kafka_lab.fetch()
     folder = tempfile.mkdtemp(prefix="dnstap-bridge-kafka-")
-    certificates(folder)
+    certificate(folder)
     login = "org.apache.kafka.common.security."
     properties = [
         "ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.pem",

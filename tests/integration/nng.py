@@ -78,6 +78,18 @@ class Pipeline(lab.Case):
         self.assertEqual(far.stop(), 0)
         self.assertEqual(lab.read_file(self.path("out")), lab.corpus_octets("bind"))
 
+    def test_a_peer_too_many_is_turned_away_and_counted(self):
+        link, status = f"nng+tcp:127.0.0.1:{lab.free_port()}", lab.free_port()
+        far = self.bridge("--status", f"127.0.0.1:{status}", "--from", link + "#max-connections=1", "--to", self.path("out")).ready()
+        first = self.bridge("--from", "unix:" + self.path("first"), "--to", link).ready()
+        far.wait_log("connected")
+        self.assertEqual(lab.metric(status, "source_turned_away_total"), 0)
+        second = self.bridge("--from", "unix:" + self.path("second"), "--to", link).ready()
+        far.wait_log("turned away: max-connections=1")
+        self.assertGreaterEqual(lab.metric(status, "source_turned_away_total"), 1)
+        for bridge in (second, first, far):
+            bridge.stop()
+
     def test_three_hops_show_the_whole_path(self):
         first, second = push_url(self, "tcp"), push_url(self, "tcp")
         c = self.bridge("--from", second, "--to", self.path("out"), hop="c").ready()

@@ -10,6 +10,7 @@ import time
 import lab
 
 ROOT = lab.ROOT
+SHORT = bool(os.environ.get("TEST_SHORT"))  # a sanitizer's build
 
 
 class Policies(lab.Case):
@@ -111,7 +112,7 @@ class Policies(lab.Case):
              "stalled": {"url": fifo, "ring": "2MiB"}}, {"url": "unix:" + address})).ready()
         sock = lab.sender(address)
         sent = 0
-        while sent < 400 * 400:
+        while sent < (200 if SHORT else 400) * 400:
             sock.sendall(b"".join(lab.data(m) for m in self.messages[:400]))
             sent += 400
         lab.finish(sock)
@@ -126,11 +127,11 @@ class Policies(lab.Case):
 
     def test_a_file_waits_for_a_sink_that_takes_rejects(self):
         """Reading a file loses nothing, wherever its messages go."""
-        fifo = self.path("fifo")
+        fifo, loops = self.path("fifo"), 4 if SHORT else 20
         os.mkfifo(fifo)
         bridge = self.bridge("--config", self.config(
             {"good": self.file("good.fstrm", [{"drop": {"qtype": "A", "rejects": "slow"}}]), "slow": {"url": fifo, "ring": "2MiB"}},
-            {"url": lab.corpus("unbound"), "loop": 20}))
+            {"url": lab.corpus("unbound"), "loop": loops}))
         got = []
 
         def read_slowly():
@@ -143,7 +144,7 @@ class Policies(lab.Case):
         self.assertEqual(bridge.wait(), 0, bridge.log())
         reader.join()
         good, slow = bridge.ledger()["routes"]
-        self.assertEqual((good["received"], slow["dropped"]), (20 * len(self.messages), 0))
+        self.assertEqual((good["received"], slow["dropped"]), (loops * len(self.messages), 0))
         self.assertEqual(slow["delivered"], good["rejected"])
         self.assertEqual(len(lab.split(b"".join(got))), slow["delivered"])
 
@@ -182,7 +183,7 @@ class Policies(lab.Case):
     def test_the_memory_is_what_check_says(self):
         sinks = {"a": self.file("a.fstrm", [{"dedupe": {"window": "1h", "memory": "64MiB", "key": ["client"]}}], ring="4MiB"),
                  "b": self.file("b.fstrm", [{"dedupe": {"window": "1h", "memory": "64MiB"}}], ring="4MiB")}
-        config = self.config(sinks, {"url": lab.corpus("unbound"), "loop": 30})
+        config = self.config(sinks, {"url": lab.corpus("unbound"), "loop": 3 if SHORT else 30})
         ceiling = lab.ceiling("--config", config)
         self.assertGreater(ceiling, 128 << 20)
         bridge = self.bridge("--config", config)
@@ -194,7 +195,7 @@ class Policies(lab.Case):
                 break
             time.sleep(0.02)
         self.assertEqual(bridge.wait(), 0, bridge.log())
-        if not os.environ.get("TEST_SHORT"):  # a sanitizer has memory of its own
+        if not SHORT:  # a sanitizer has memory of its own
             self.assertLess(peak, ceiling)
 
     def test_five_channels_flow(self):

@@ -113,9 +113,9 @@ zone:
         self.wait_answer(port, program)
         return program, port
 
-    def unbound(self, root, tap):
+    def unbound(self, root, tap, tls="dnstap-tls: no"):
         port = lab.free_port()
-        place = f"dnstap-ip: 127.0.0.1@{tap[1]}\n  dnstap-tls: no" if isinstance(tap, tuple) \
+        place = f"dnstap-ip: 127.0.0.1@{tap[1]}\n  {tls}" if isinstance(tap, tuple) \
             else f'dnstap-socket-path: "{tap}"'
         conf = self.conf("unbound.conf", f"""
 server:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 
+import certificates
 import lab
 
 UNIT = None
@@ -45,12 +46,24 @@ class Unit(lab.Case):
 
 
 class Examples(lab.Case):
+    def with_certificates(self, text):
+        """The text of the example, with certificates that there are in place of those that it speaks of."""
+        if "/etc/dnstap-bridge" not in text:
+            return text
+        ours, partners = certificates.Authority(self.folder, "ca"), certificates.Authority(self.folder, "partner-ca")
+        ours.sign("localhost", "DNS:localhost", file="collector")
+        partners.sign("client")
+        self.partner = partners.sign("localhost", "DNS:localhost", file="partner")
+        text = re.sub('"(7D:E2|03c1)[^"]*"', self.partner.fingerprint(), text)
+        return text.replace("/etc/dnstap-bridge", self.folder)
+
     def test_each_is_a_configuration(self):
         examples = sorted(glob.glob(os.path.join(EXAMPLES, "*.yaml")))
         self.assertGreaterEqual(len(examples), 4)
         for example in examples:
             with self.subTest(example=os.path.basename(example)):
-                code, out, err = lab.run_bridge("--check", "--config", example)
+                text = self.with_certificates(lab.read_file(example).decode())
+                code, out, err = lab.run_bridge("--check", "--config", self.write("example.yaml", text.encode()))
                 self.assertEqual(code, 0, err)
                 self.assertIn(b"memory ceiling", out)
 
@@ -76,6 +89,24 @@ class Examples(lab.Case):
         octets = b"".join(subprocess.run(["zstd", "-dcq", a], capture_output=True, check=True).stdout for a in archive)
         self.assertEqual(lab.split(octets), messages)
         self.assertEqual(lab.read_file(self.path("dns.json")).count(b"\n"), len(messages))
+
+    def test_the_links_by_tls_run_as_they_are_but_for_the_places(self):
+        near_port, far_port = lab.free_port(), lab.free_port()
+        text = self.with_certificates(lab.read_file(os.path.join(EXAMPLES, "tls.yaml")).decode())
+        text = text.replace("0.0.0.0:6354", f"127.0.0.1:{near_port}").replace("192.0.2.0/24", "127.0.0.0/8")
+        text = text.replace("collector.partner.example:6354", f"localhost:{far_port}")
+        far = self.bridge("--from", f"tls:127.0.0.1:{far_port}#{self.partner.options()},ca={self.path('partner-ca.pem')}", "--to",
+                          self.path("out")).ready()
+        near = self.program(lab.BRIDGE, "--config", self.write("tls.yaml", text.encode()))
+        near.wait_log("running:")
+        resolver = f"ca={self.path('ca.pem')},cert={self.path('collector.pem')},key={self.path('collector.key')}"
+        code, _, err = lab.run_bridge("--from", lab.corpus("bind"), "--to", f"tls:localhost:{near_port}#{resolver}")
+        self.assertEqual(code, 0, err)
+        near.wait_log("stopped after 893 messages")
+        self.assertEqual(near.stop(), 0, near.log())
+        far.wait_log("stopped after 893 messages")
+        self.assertEqual(far.stop(), 0, far.log())
+        self.assertEqual(lab.read_file(self.path("out")), lab.corpus_octets("bind"))
 
 
 if __name__ == "__main__":
