@@ -339,7 +339,9 @@ void config_describe(const struct config *config, FILE *out)
     }
     for (unsigned i = 0; i < config->sink_count; i++) {
         const struct endpoint *sink = config->sinks[i];
-        fprintf(out, "sink %s\n  %s\n ", sink->url, sink->adapter->sink_summary);
+        const char *name = name_of(sink);
+        fprintf(out, "sink %s%s%s%s\n  %s\n ", sink->url, name ? " (" : "", name ? name : "", name ? ")" : "",
+                sink->adapter->sink_summary);
         describe_options(&sink->options, out);
         describe_policy(config, i, out);
     }
