@@ -164,12 +164,14 @@ static bool change_policies(struct hop *hop, struct config *next, const struct c
         free(exit->called);
         exit->called = called ? strdup(called) : NULL;
         pthread_mutex_unlock(&hop->lock);
-        if (strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
+        if (strcmp(exit->endpoint->policy_state, next->sinks[i]->policy_state) == 0)
             continue;
         if (!hop_set_policy(exit, next->sinks[i], error))
             return false;
         memcpy(exit->endpoint->policy_hash, next->sinks[i]->policy_hash,
                sizeof exit->endpoint->policy_hash);
+        memcpy(exit->endpoint->policy_state, next->sinks[i]->policy_state,
+               sizeof exit->endpoint->policy_state);
         log_line(LOG_INFO, "sink %s: its policy is another now", exit->name.url);
     }
     return true;
