@@ -65,6 +65,8 @@ struct sink_host {
     void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
     /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */
     void (*path)(void *arg, struct envelope *envelope);
+    /* SHA-256 in hex of the policy that messages pass now, NULL: there is none. The sink's thread; may be NULL. */
+    const char *(*policy)(void *arg);
     void *arg;
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "receipt/options.h"
 #include "secret.h"
 
 /* librdkafka's levels are those of syslog.h, whose names log.h has for its own. */
@@ -47,6 +48,7 @@ static const struct option_spec source_options[] = {
     {.name = "dead-letter",
      .type = OPTION_STRING,
      .meaning = "the topic for records that do not decode (unset: they are counted only)"},
+    RECEIPT_OPTIONS,
     PROPERTY,
     {0},
 };
@@ -69,6 +71,7 @@ static const struct option_spec sink_options[] = {
      .type = OPTION_STRING,
      .secret = true,
      .meaning = "USER:PASSWORD for it: file:PATH, env:NAME, or itself"},
+    RECEIPT_OPTIONS,
     PROPERTY,
     {0},
 };

@@ -13,6 +13,7 @@
 #include "kafka_registry.h"
 #include "log.h"
 #include "postmark.h"
+#include "receipt/sender.h"
 #include "secret.h"
 #include "waker.h"
 
@@ -52,6 +53,7 @@ struct sink {
     int32_t partition;
     int64_t latest_ms; /* of a message's time that is put into its record */
     struct postmark postmark;
+    struct receipt_sender *receipts; /* NULL: none are asked for */
     struct buffer scratch; /* an envelope, or a framed value */
     char *registry_auth;
     bool registered;
@@ -225,6 +227,7 @@ static void write_frames(struct sink *s, const struct parcel *parcel)
 {
     struct shipment *shipment = shipment_new(s, parcel, parcel ? parcel->count : 0);
     rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    receipt_sender_stamp(s->receipts, &s->postmark);
     postmark_fill(&s->postmark, s->host, parcel ? parcel->batch : NULL, parcel ? parcel->count : 0);
     buffer_clear(&s->scratch);
     envelope_write(&s->postmark.envelope, &s->scratch);
@@ -245,8 +248,10 @@ static void write_frames(struct sink *s, const struct parcel *parcel)
     if (parcel)
         value = (struct frame){.data = parcel->data, .len = (uint32_t)parcel->len};
     produce(s, shipment, value, &facts, headers);
-    if (shipment->left > 1) /* it is on its way: what failed here leaves no gap */
-        s->postmark.sequence += shipment->messages;
+    if (shipment->left > 1 && parcel) { /* it is on its way: what failed here leaves no gap */
+        receipt_sender_note(s->receipts, s->postmark.sequence, parcel->count, value.data, value.len);
+        s->postmark.sequence += parcel->count;
+    }
     shipment_done(shipment);
 }
 
@@ -342,7 +347,7 @@ static int kafka_sink_idle(struct sink *s)
     kafka_quiet(s->event);
     while (s->rk && rd_kafka_poll(s->rk, 0) > 0)
         ;
-    return -1;
+    return receipt_sender_idle(s->receipts);
 }
 
 static void kafka_sink_wait(struct sink *s, int timeout_ms)
@@ -363,6 +368,7 @@ static void kafka_sink_finish(struct sink *s)
     flush(s);
     if (s->frames && s->postmark.sequence > 0 && !waker_woken(&s->waker))
         write_frames(s, NULL);
+    receipt_sender_end(s->receipts);
     flush(s);
 }
 
@@ -370,6 +376,7 @@ static void kafka_sink_free(struct sink *s)
 {
     s->ending = true;
     stop_producer(s);
+    receipt_sender_free(s->receipts);
     if (s->event >= 0)
         close(s->event);
     waker_close(&s->waker);
@@ -409,7 +416,10 @@ static bool kafka_sink_check(const struct place *place, struct error *error)
     if (frames && !options_is(place->options, "key", "none"))
         return error_set(error,
                          "a record of format=frames holds many messages: key goes with the others");
-    return read_partition(place, &partition, error) && kafka_check(place, defaults, error);
+    if (receipt_wanted(place->options) && !frames)
+        return error_set(error, "receipts go with format=frames: a record with one message has no number");
+    return read_partition(place, &partition, error) && receipt_check(place, error) &&
+           kafka_check(place, defaults, error);
 }
 
 static bool prepare(struct sink *s, struct error *error)
@@ -417,7 +427,8 @@ static bool prepare(struct sink *s, struct error *error)
     const char *auth = options_string(s->place->options, "registry-auth");
     if (auth && !(s->registry_auth = secret_read(auth, error)))
         return false;
-    if (!read_partition(s->place, &s->partition, error) || !postmark_init(&s->postmark, error))
+    if (!read_partition(s->place, &s->partition, error) || !postmark_init(&s->postmark, error) ||
+        !receipt_sender_open(&s->receipts, s->place, s->host, s->topic_name, error))
         return false;
     postmark_share(&s->postmark, s->partition == RD_KAFKA_PARTITION_UA);
     s->event = kafka_event_new();
@@ -469,7 +480,7 @@ static uint64_t kafka_sink_memory(const struct options *options, uint64_t batch_
 {
     return kafka_number(options, defaults, "queue.buffering.max.kbytes") * 1024 +
            kafka_number(options, defaults, "queue.buffering.max.messages") * RECORD_OVERHEAD +
-           REQUESTS + batch_max + sizeof(struct sink);
+           REQUESTS + batch_max + sizeof(struct sink) + receipt_sender_memory(options);
 }
 
 const struct sink_ops kafka_sink_ops = {

@@ -14,6 +14,7 @@
 #include "kafka_offsets.h"
 #include "kafka_record.h"
 #include "log.h"
+#include "receipt/receiver.h"
 #include "scan/dnstap.h"
 #include "waker.h"
 
@@ -65,6 +66,7 @@ struct source {
     struct offsets *offsets;
     struct intake *intake; /* while it runs */
     struct envelope envelope;
+    struct receipt_receiver *receipts; /* NULL: none are asked for */
 
     bool finite;
     bool assigned;
@@ -281,6 +283,7 @@ static void take_frames(struct source *s, const rd_kafka_message_t *record, cons
     if (ok && count != s->envelope.count)
         ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count,
                        count);
+    receipt_receiver_note(s->receipts, &s->envelope, s->topic, ok ? bus.frames : NULL, bus.frames_len);
     struct batch *batch = ok && count > 0 ? batch_alloc((uint32_t)(record->len + len)) : NULL;
     if (batch) {
         uint8_t *memory = (uint8_t *)(batch + 1);
@@ -462,7 +465,9 @@ static void rest(struct source *s)
 {
     intake_flush(s->intake);
     offsets_settle_rest(s->offsets);
-    waker_wait(&s->waker, s->event, POLLIN, at_most(GROUP_LOOK_MS, s->poll_interval_ms / 4));
+    int due = receipt_receiver_idle(s->receipts);
+    int group = at_most(GROUP_LOOK_MS, s->poll_interval_ms / 4);
+    waker_wait(&s->waker, s->event, POLLIN, due < 0 ? group : at_most(due, group));
     kafka_quiet(s->event);
 }
 
@@ -482,6 +487,7 @@ static void kafka_source_run(struct source *s, struct intake *intake)
     }
     intake_flush(intake);
     offsets_settle_rest(s->offsets);
+    receipt_receiver_end(s->receipts);
     s->intake = NULL;
 }
 
@@ -523,6 +529,8 @@ static void abandon(struct source *s)
 
 static void kafka_source_free(struct source *s)
 {
+    receipt_receiver_free(s->receipts);
+    s->receipts = NULL;
     if (s->rk && !leave_group(s)) {
         abandon(s);
         return;
@@ -602,7 +610,7 @@ static struct source *kafka_source_open(const struct place *place, struct error 
         error_set(error, "out of memory");
     else if (s->event < 0 || !waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (s->topic && start_consumer(s, error))
+    else if (s->topic && receipt_receiver_open(&s->receipts, place, error) && start_consumer(s, error))
         return s;
     kafka_source_free(s);
     return NULL;
@@ -613,14 +621,15 @@ static bool kafka_source_check(const struct place *place, struct error *error)
     const char *letters = options_string(place->options, "dead-letter");
     if (letters && !kafka_topic_legal(letters, error))
         return false;
-    return kafka_check(place, defaults, error);
+    return receipt_check(place, error) && kafka_check(place, defaults, error);
 }
 
 /* librdkafka holds what waits to be read, a fetch under way, and both once more unpacked. */
 static uint64_t kafka_source_memory(const struct options *options)
 {
     return 2 * (kafka_number(options, defaults, "queued.max.messages.kbytes") * 1024 +
-                kafka_number(options, defaults, "fetch.max.bytes"));
+                kafka_number(options, defaults, "fetch.max.bytes")) +
+           receipt_receiver_memory(options);
 }
 
 const struct source_ops kafka_source_ops = {

@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "nng_tls.h"
+#include "receipt/options.h"
 #include "socket.h"
 #include "tls.h"
 
@@ -30,6 +31,7 @@ static const struct option_spec source_options[] = {
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
     NNG_TLS_OPTIONS,
+    RECEIPT_OPTIONS,
     {0},
 };
 
@@ -45,6 +47,7 @@ static const struct option_spec sink_options[] = {
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "64", .min = 1, .max = 100000,
      .meaning = "peers at once; a further one is turned away"},
     NNG_TLS_OPTIONS,
+    RECEIPT_OPTIONS,
     {0},
 };
 

@@ -17,6 +17,7 @@
 #include "nng.h"
 #include "nng_tls.h"
 #include "postmark.h"
+#include "receipt/sender.h"
 #include "waker.h"
 
 enum { FLUSH_LOOK_MS = 5, FLUSH_QUIET_MS = 200 };
@@ -34,6 +35,8 @@ struct sink {
     struct nng_end end;
 
     struct postmark postmark;
+    struct receipt_sender *receipts; /* NULL: none are asked for */
+    char topic[sizeof BUS_TOPIC_PREFIX + BUS_CHANNEL_MAX];
     uint64_t sent; /* nng messages taken by nng */
     struct buffer head;
 };
@@ -43,6 +46,7 @@ static nng_msg *make_message(struct sink *s, const struct parcel *parcel)
     nng_msg *msg;
     /* push spreads its batches over several peers: whoever gets one cannot call the others' lost */
     postmark_share(&s->postmark, !s->pub && atomic_load(&s->peers.count) > 1);
+    receipt_sender_stamp(s->receipts, &s->postmark);
     postmark_fill(&s->postmark, s->host, parcel ? parcel->batch : NULL, parcel ? parcel->count : 0);
     buffer_clear(&s->head);
     bus_write_head(options_string(s->place->options, "channel"), &s->postmark.envelope, &s->head);
@@ -91,6 +95,7 @@ static void nng_sink_write(struct sink *s, const struct parcel *parcel)
     }
     int rv = send_message(s, msg);
     if (rv == 0) {
+        receipt_sender_note(s->receipts, s->postmark.sequence, parcel->count, parcel->data, parcel->len);
         s->postmark.sequence += parcel->count;
         parcel_settle(parcel, OUTCOME_DELIVERED, parcel->count);
     } else if (!waker_woken(&s->waker)) {
@@ -152,7 +157,13 @@ static void nng_sink_finish(struct sink *s)
         if (!msg || send_message(s, msg) != 0)
             break;
     }
+    receipt_sender_end(s->receipts);
     flush(s);
+}
+
+static int nng_sink_idle(struct sink *s)
+{
+    return receipt_sender_idle(s->receipts);
 }
 
 static void nng_sink_interrupt(struct sink *s)
@@ -172,6 +183,7 @@ static void nng_sink_free(struct sink *s)
         nng_close(s->socket);
     if (s->aio)
         nng_aio_free(s->aio);
+    receipt_sender_free(s->receipts);
     waker_close(&s->waker);
     buffer_free(&s->head);
     free(s);
@@ -217,7 +229,9 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
                   .what = "sink",
                   .max = (int)options_number(place->options, "max-connections")},
     };
-    bool marked = postmark_init(&s->postmark, error);
+    snprintf(s->topic, sizeof s->topic, BUS_TOPIC_PREFIX "%s", options_string(place->options, "channel"));
+    bool marked = postmark_init(&s->postmark, error) &&
+                  receipt_sender_open(&s->receipts, place, host, s->topic, error);
     if (marked && !waker_init(&s->waker))
         error_set(error, "no descriptor left");
     else if (marked && open_socket(s, error))
@@ -232,7 +246,7 @@ static uint64_t nng_sink_memory(const struct options *options, uint64_t batch_ma
     uint64_t held = options_number(options, "max-connections");
     if (options_is(options, "socket", "pub"))
         held *= 1 + options_number(options, "buffer");
-    return (held + 1) * (batch_max + ENVELOPE_MAX);
+    return (held + 1) * (batch_max + ENVELOPE_MAX) + receipt_sender_memory(options);
 }
 
 /* On the bus are hops of this project. */
@@ -244,7 +258,7 @@ static bool nng_sink_knows_events(const struct options *options)
 
 static bool nng_sink_check(const struct place *place, struct error *error)
 {
-    return nng_check(place, options_is(place->options, "socket", "pub"), error);
+    return nng_check(place, options_is(place->options, "socket", "pub"), error) && receipt_check(place, error);
 }
 
 const struct sink_ops nng_sink_ops = {
@@ -252,6 +266,7 @@ const struct sink_ops nng_sink_ops = {
     .knows_events = nng_sink_knows_events,
     .open = nng_sink_open,
     .write = nng_sink_write,
+    .idle = nng_sink_idle,
     .finish = nng_sink_finish,
     .interrupt = nng_sink_interrupt,
     .reload = nng_sink_reload,

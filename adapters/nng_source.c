@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "log.h"
 #include "nng.h"
+#include "receipt/receiver.h"
 
 enum {
     QUIET_MS = 50,       /* when stopped: silence after which nothing more is on its way to us, */
@@ -27,6 +28,7 @@ struct source {
     uint32_t frame_max;
     bool any_channel;
     struct nng_peers peers;
+    struct receipt_receiver *receipts; /* NULL: none are asked for */
     struct nng_end end;
     struct envelope envelope; /* of the message in hand */
 };
@@ -75,6 +77,13 @@ static bool read_message(struct source *s, nng_msg *msg, struct bus_message *bus
     return true;
 }
 
+/* The octets of a bus message begin with its topic. */
+static void note_receipt(struct source *s, nng_msg *msg, const struct bus_message *bus, bool whole)
+{
+    receipt_receiver_note(s->receipts, &s->envelope, nng_msg_body(msg), whole ? bus->frames : NULL,
+                          bus->frames_len);
+}
+
 /* Takes over the message. */
 static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
 {
@@ -91,6 +100,7 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
         if (ok && count != s->envelope.count)
             ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count,
                            count);
+        note_receipt(s, msg, &bus, ok);
     }
     if (!ok) {
         log_limited(&limit, LOG_WARN, "source %s: a message of %zu octets is refused: %s",
@@ -120,22 +130,37 @@ static void drain(struct source *s, struct intake *intake)
     }
 }
 
-static void nng_source_run(struct source *s, struct intake *intake)
+/* Receipts that are due wake us; nothing else does while nothing comes. */
+static nng_duration patience(struct source *s)
+{
+    int due = receipt_receiver_idle(s->receipts);
+    return due < 0 ? NNG_DURATION_INFINITE : due;
+}
+
+/* Until nothing more comes. */
+static void receive(struct source *s, struct intake *intake)
 {
     for (;;) {
+        nng_aio_set_timeout(s->aio, patience(s));
         nng_recv_aio(s->socket, s->aio);
         nng_aio_wait(s->aio);
         int rv = nng_aio_result(s->aio);
         if (rv == 0) {
             take_message(s, intake, nng_aio_get_msg(s->aio));
         } else if (atomic_load(&s->stopping)) {
-            break;
-        } else {
+            drain(s, intake);
+            return;
+        } else if (rv != NNG_ETIMEDOUT) {
             log_line(LOG_ERROR, "source %s: cannot receive: %s", s->place->url, nng_strerror(rv));
             return;
         }
     }
-    drain(s, intake);
+}
+
+static void nng_source_run(struct source *s, struct intake *intake)
+{
+    receive(s, intake);
+    receipt_receiver_end(s->receipts);
 }
 
 static void nng_source_stop(struct source *s)
@@ -155,6 +180,7 @@ static void nng_source_free(struct source *s)
         nng_close(s->socket);
     if (s->aio)
         nng_aio_free(s->aio);
+    receipt_receiver_free(s->receipts);
     free(s);
 }
 
@@ -188,7 +214,6 @@ static bool open_socket(struct source *s, struct error *error)
         rv = nng_aio_alloc(&s->aio, NULL, NULL);
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
-    nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
     return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, !sub, &s->end, error);
 }
 
@@ -207,7 +232,7 @@ static struct source *nng_source_open(const struct place *place, struct error *e
                   .what = "source",
                   .max = (int)options_number(place->options, "max-connections")},
     };
-    if (open_socket(s, error))
+    if (receipt_receiver_open(&s->receipts, place, error) && open_socket(s, error))
         return s;
     nng_source_free(s);
     return NULL;
@@ -220,7 +245,7 @@ static uint64_t nng_source_memory(const struct options *options)
     uint64_t held = options_number(options, "max-connections") + 2;
     if (options_is(options, "socket", "sub"))
         held += options_number(options, "buffer");
-    return held * message_max(options);
+    return held * message_max(options) + receipt_receiver_memory(options);
 }
 
 static uint64_t nng_source_turned_away(const struct source *s)
@@ -230,7 +255,7 @@ static uint64_t nng_source_turned_away(const struct source *s)
 
 static bool nng_source_check(const struct place *place, struct error *error)
 {
-    return nng_check(place, options_is(place->options, "socket", "pull"), error);
+    return nng_check(place, options_is(place->options, "socket", "pull"), error) && receipt_check(place, error);
 }
 
 const struct source_ops nng_source_ops = {

@@ -128,7 +128,7 @@ static void help_schemes(const struct adapter *adapter, FILE *out)
 static void help_overview(FILE *out)
 {
     fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
-          "Carries dnstap from sources to sinks, and accounts for every message.\n\n",
+          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n\n",
           out);
     for (const struct cli_option *o = cli_options; o->name; o++) {
         char left[48];

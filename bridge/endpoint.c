@@ -187,7 +187,7 @@ static bool settle_policy(struct endpoint *e, struct error *error)
         return false;
     if (e->plan.count == 0)
         return true;
-    if (!plan_hash(&e->plan, e->policy_hash, error))
+    if (!plan_hash(&e->plan, e->policy_hash, error) || !plan_state(&e->plan, e->policy_state, error))
         return error_prefix(error, "policy");
     e->policy = policy_new(&e->plan, error);
     return e->policy || error_prefix(error, "policy");

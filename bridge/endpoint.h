@@ -15,6 +15,7 @@ struct endpoint {
     struct options options;
     struct plan plan;                /* of a sink, while it is read */
     struct policy *policy;           /* made of it; NULL: there is none, or what runs it has taken it over */
+    char policy_state[PLAN_HASH]; /* changes when anything in it does, its secrets too */
     char policy_hash[PLAN_HASH];     /* "" without one */
 };
 

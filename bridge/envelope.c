@@ -46,7 +46,12 @@ bool envelope_read(struct envelope *envelope, const uint8_t *data, size_t len)
         .epoch = proto->epoch,
         .shared = proto->shared,
         .final = proto->final,
+        .has_interval = proto->has_interval,
+        .interval = proto->interval,
+        .has_policy = proto->has_policy && proto->policy.len == POLICY_OCTETS,
     };
+    if (envelope->has_policy)
+        memcpy(envelope->policy, proto->policy.data, POLICY_OCTETS);
     for (size_t i = 0; i < proto->n_path; i++) {
         struct hop_ledger hop = hop_from_proto(proto->path[i]);
         envelope_add_hop(envelope, &hop);
@@ -89,6 +94,11 @@ void envelope_write(const struct envelope *envelope, struct buffer *out)
     proto.has_epoch = envelope->epoch != 0;
     proto.epoch = envelope->epoch;
     proto.has_final = proto.final = envelope->final;
+    proto.has_interval = envelope->has_interval;
+    proto.interval = envelope->interval;
+    proto.has_policy = envelope->has_policy;
+    proto.policy.data = (uint8_t *)(uintptr_t)envelope->policy;
+    proto.policy.len = POLICY_OCTETS;
     proto.n_path = envelope->hops;
     proto.path = path;
     uint8_t *at = buffer_reserve(out, bus__envelope__get_packed_size(&proto));

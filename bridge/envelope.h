@@ -12,6 +12,7 @@
 enum {
     HOP_NAME_MAX = 63,
     ENVELOPE_HOPS = 32,         /* a longer path loses its oldest hops */
+    POLICY_OCTETS = 32,
     ENVELOPE_MAX = 16 * 1024,   /* octets; a longer one is refused */
 };
 
@@ -28,6 +29,10 @@ struct envelope {
     uint32_t epoch;
     bool shared;
     bool final;
+    bool has_interval; /* the sender writes receipts */
+    bool has_policy;
+    uint64_t interval;
+    uint8_t policy[POLICY_OCTETS];
     unsigned hops;
     struct hop_ledger path[ENVELOPE_HOPS]; /* oldest first; the sender last */
 };

@@ -24,6 +24,11 @@ static void exit_ledger(void *arg, struct tally *tally, uint64_t *lost)
     pthread_mutex_unlock(&exit->hop->lock);
 }
 
+static const char *exit_policy(void *arg)
+{
+    return outlet_policy_hash(((struct exit *)arg)->outlet);
+}
+
 static void exit_path(void *arg, struct envelope *envelope)
 {
     struct hop *hop = ((struct exit *)arg)->hop;
@@ -164,6 +169,7 @@ static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct
                                     .successor = role.successor,
                                     .ledger = exit_ledger,
                                     .path = exit_path,
+                                    .policy = exit_policy,
                                     .arg = exit};
     if (asprintf(&exit->rejects_url, "rejects of %s", endpoint->url) < 0)
         exit->rejects_url = NULL;
@@ -271,7 +277,7 @@ bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *
         if (exit->diversions[i].used && !lead(exit, &exit->diversions[i], error))
             return false;
     }
-    if (!outlet_change_policy(exit->outlet, endpoint->policy, gates, count))
+    if (!outlet_change_policy(exit->outlet, endpoint->policy, endpoint->policy_hash, gates, count))
         return error_set(error, "out of memory");
     endpoint->policy = NULL;
     return true;

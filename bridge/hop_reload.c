@@ -173,12 +173,14 @@ static bool change_policies(struct config *next, const struct comparison *c, str
 {
     for (unsigned i = 0; i < next->sink_count; i++) {
         struct exit *exit = c->sink_is[i];
-        if (!exit || strcmp(exit->endpoint->policy_hash, next->sinks[i]->policy_hash) == 0)
+        if (!exit || strcmp(exit->endpoint->policy_state, next->sinks[i]->policy_state) == 0)
             continue;
         if (!hop_set_policy(exit, next->sinks[i], error))
             return false;
         memcpy(exit->endpoint->policy_hash, next->sinks[i]->policy_hash,
                sizeof exit->endpoint->policy_hash);
+        memcpy(exit->endpoint->policy_state, next->sinks[i]->policy_state,
+               sizeof exit->endpoint->policy_state);
         log_line(LOG_INFO, "sink %s: its policy is another now", exit->name.url);
     }
     return true;

@@ -13,6 +13,7 @@
 #include "hop.h"
 #include "live.h"
 #include "log.h"
+#include "receipt/command.h"
 #include "service.h"
 #include "status.h"
 
@@ -266,6 +267,8 @@ int main(int argc, char **argv)
     struct config config;
     struct error error = {{0}};
     int status = EXIT_WHOLE;
+    if (argc > 1 && strcmp(argv[1], "receipts") == 0)
+        return receipt_command(argc - 1, argv + 1);
     if (argc == 4 && strcmp(argv[1], "--complete") == 0) { /* a shell asks */
         complete(argv[2], argv[3], stdout);
         return EXIT_WHOLE;

@@ -1,6 +1,7 @@
 #include "postmark.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 bool postmark_init(struct postmark *postmark, struct error *error)
@@ -36,4 +37,8 @@ void postmark_fill(struct postmark *postmark, const struct sink_host *host, cons
     e->shared = postmark->shared;
     e->epoch = postmark->epoch;
     e->final = !batch;
+    e->has_interval = postmark->has_interval;
+    e->interval = postmark->interval;
+    e->has_policy = postmark->has_policy;
+    memcpy(e->policy, postmark->policy, sizeof e->policy);
 }

@@ -12,6 +12,10 @@ struct postmark {
     uint64_t sequence; /* of the next message */
     bool shared;
     uint32_t epoch;
+    bool has_interval; /* these three: where receipts are written */
+    bool has_policy;
+    uint64_t interval;
+    uint8_t policy[POLICY_OCTETS];
     struct envelope envelope; /* the one being written */
 };
 

@@ -27,6 +27,7 @@ struct outlet {
     struct delivery *delivery;
 
     struct policy *policy; /* NULL: everything passes */
+    char policy_hash[PLAN_HASH];
     struct gates gates;
     _Atomic(struct policy_change *) change; /* for the thread to take over */
     unsigned changes;                       /* so many were made, and the last of them taken over */
@@ -100,10 +101,11 @@ bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct 
 struct policy_change {
     unsigned number;
     struct policy *policy;
+    char hash[PLAN_HASH];
     struct gates gates;
 };
 
-bool outlet_change_policy(struct outlet *o, struct policy *policy, struct intake *const *gates,
+bool outlet_change_policy(struct outlet *o, struct policy *policy, const char *hash, struct intake *const *gates,
                           unsigned count)
 {
     struct policy_change *change = calloc(1, sizeof *change);
@@ -111,6 +113,7 @@ bool outlet_change_policy(struct outlet *o, struct policy *policy, struct intake
         return false;
     change->number = ++o->changes;
     change->policy = policy;
+    snprintf(change->hash, sizeof change->hash, "%s", hash);
     for (unsigned i = 0; i < count; i++)
         change->gates.to[i] = gates[i];
     struct policy_change *before = atomic_exchange(&o->change, change);
@@ -162,6 +165,7 @@ static void take_policy_change(struct outlet *o)
     policy_free(o->policy);
     o->policy = change->policy;
     o->gates = change->gates;
+    memcpy(o->policy_hash, change->hash, sizeof o->policy_hash);
     put_policy_to_work(o);
     atomic_store(&o->change_taken, change->number);
     free(change);
@@ -333,6 +337,11 @@ void outlet_free(struct outlet *o)
     for (unsigned i = 0; i < outlet_route_count(o); i++)
         free(o->routes[i]);
     free(o);
+}
+
+const char *outlet_policy_hash(const struct outlet *o)
+{
+    return o->policy_hash[0] ? o->policy_hash : NULL;
 }
 
 unsigned outlet_route_count(const struct outlet *o)

@@ -29,10 +29,15 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
  * False: out of memory, or of routes. */
 bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, struct entrance *entrance);
 
-/* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over. What its steps
+/* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over, with its
+ * plan_hash. What its steps
  * send elsewhere goes to `gates` (as many as the plan has plan_rejects), which are borrowed; their "source's thread" is the
  * outlet's. False: out of memory, nothing changed. */
-bool outlet_change_policy(struct outlet *outlet, struct policy *policy, struct intake *const *gates, unsigned count);
+bool outlet_change_policy(struct outlet *outlet, struct policy *policy, const char *hash, struct intake *const *gates,
+                          unsigned count);
+
+/* The outlet's thread: the hash of the policy that its messages pass now; NULL: there is none. */
+const char *outlet_policy_hash(const struct outlet *outlet);
 
 /* Is the policy of before still there? When it is not, `ended` is rung. */
 bool outlet_is_changing(const struct outlet *outlet);

@@ -6,11 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SEQUENCE_GAPS = 64 }; /* gaps that a late batch may still fill; older ones stay lost */
-
-struct gap {
-    uint64_t from, to; /* from <= number < to */
-};
+#include "gaps.h"
 
 struct sequence {
     bool joined;
@@ -20,8 +16,7 @@ struct sequence {
     uint64_t received;
     uint64_t lost;
     uint64_t duplicates;
-    struct gap gaps[SEQUENCE_GAPS]; /* ascending */
-    unsigned gap_count;
+    struct gaps gaps; /* that a late batch may still fill; forgotten ones stay lost */
 };
 
 /* Messages first .. first+count-1 arrived (count may be 0: "I have sent all before `first`"). Where

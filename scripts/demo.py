@@ -48,7 +48,7 @@ class Demo:
         with open(self.path(name + ".log")) as f:
             return f.read()
 
-    def wait(self, what, test, seconds=20):
+    def wait(self, what, test, seconds=60):
         end = time.monotonic() + seconds
         while not test():
             if time.monotonic() > end:

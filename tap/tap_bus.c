@@ -102,7 +102,7 @@ static bool put_policy_to_work(struct bus *bus, struct error *error)
 {
     struct policy *policy = bus->endpoint.policy;
     bus->endpoint.policy = NULL;
-    if (!policy || outlet_change_policy(bus->outlet, policy, NULL, 0))
+    if (!policy || outlet_change_policy(bus->outlet, policy, bus->endpoint.policy_hash, NULL, 0))
         return true;
     policy_free(policy);
     return error_set(error, "out of memory");

@@ -39,6 +39,9 @@ const char *plan_rejects(const struct plan *plan, unsigned i);
  * where they come from. False with the error. */
 bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error);
 
+/* The same with the secrets themselves in it: for this process, to see whether anything changed; to be shown to nobody. */
+bool plan_state(const struct plan *plan, char hash[PLAN_HASH], struct error *error);
+
 /* A line for each step, in plain words. */
 void plan_say(const struct plan *plan, FILE *out);
 

@@ -39,7 +39,17 @@ static bool hash_values(EVP_MD_CTX *sum, const char *text, struct error *error)
     return ok;
 }
 
-static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, struct error *error)
+static bool hash_secret(EVP_MD_CTX *sum, const char *text, struct error *error)
+{
+    char *secret = secret_read(text, error);
+    if (!secret)
+        return false;
+    EVP_DigestUpdate(sum, secret, strlen(secret) + 1);
+    secret_free(secret);
+    return true;
+}
+
+static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, bool secrets, struct error *error)
 {
     bool ok = true;
     EVP_DigestUpdate(sum, step->ops->name, strlen(step->ops->name) + 1);
@@ -51,13 +61,15 @@ static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, struct erro
         EVP_DigestUpdate(sum, spec->name, strlen(spec->name) + 1);
         if (spec->secret)
             EVP_DigestUpdate(sum, secret_shown(text), strlen(secret_shown(text)) + 1);
-        else
+        if (spec->secret && secrets)
+            ok = hash_secret(sum, text, error);
+        else if (!spec->secret)
             ok = hash_values(sum, text, error);
     }
     return ok;
 }
 
-bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error)
+static bool hash_plan(const struct plan *plan, bool secrets, char hash[PLAN_HASH], struct error *error)
 {
     uint8_t octets[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *sum = EVP_MD_CTX_new();
@@ -65,11 +77,21 @@ bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *erro
     if (!ok)
         error_set(error, "out of memory");
     for (unsigned i = 0; ok && i < plan->count; i++)
-        ok = hash_step(sum, &plan->steps[i], error);
+        ok = hash_step(sum, &plan->steps[i], secrets, error);
     if (ok && EVP_DigestFinal_ex(sum, octets, NULL) != 1)
         ok = error_set(error, "SHA-256 is not to be had from the crypto library");
     for (int i = 0; ok && i < 32; i++)
         snprintf(hash + 2 * i, 3, "%02x", octets[i]);
     EVP_MD_CTX_free(sum);
     return ok;
+}
+
+bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error)
+{
+    return hash_plan(plan, false, hash, error);
+}
+
+bool plan_state(const struct plan *plan, char hash[PLAN_HASH], struct error *error)
+{
+    return hash_plan(plan, true, hash, error);
 }

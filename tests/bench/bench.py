@@ -173,10 +173,20 @@ class Bench:
     def two_hops_blocking(self):
         return self.two_hops("block")
 
-    def two_hops(self, when_full="drop"):
+    def two_hops_receipts(self):
+        return self.two_hops("block", True)
+
+    def receipts_options(self, end):
+        key = os.path.join(self.folder, "key-" + end)
+        if not os.path.exists(key):
+            subprocess.run([self.bridge, "receipts", "--new-key", key], check=True, stdout=subprocess.DEVNULL)
+        return f"receipts={self.path('receipts-' + end)},receipts-key={key},receipts-every=1s"
+
+    def two_hops(self, when_full="drop", receipts=False):
         sock, out, link = self.path("sock"), self.path("out"), "nng+ipc:" + self.path("nng")
-        far = Meter([self.bridge, "--from", link + "#when-full=block", "--to", out])
-        near = Meter([self.bridge, "--from", f"unix:{sock}#when-full={when_full}", "--to", link])
+        options = ["," + self.receipts_options(end) if receipts else "" for end in ("near", "far")]
+        far = Meter([self.bridge, "--from", link + "#when-full=block" + options[1], "--to", out])
+        near = Meter([self.bridge, "--from", f"unix:{sock}#when-full={when_full}", "--to", link + "#ring=64MiB" + options[0]])
         start, sender = self.blast(sock)
         seconds = wait_size(out, self.octets)[0] - start
         sender.wait()
@@ -270,6 +280,9 @@ class Bench:
     def run(self, only=None):
         if only in (None, "nmsg"):
             self.nmsg()
+        if only == "receipts":
+            self.measure("unix socket to nng to file, two processes", "two hops", (
+                ("two hops", self.two_hops_blocking), ("two hops, receipts on both ends", self.two_hops_receipts)))
         if only in (None, "links") and shutil.which("openssl"):
             self.links()
         if only in (None, "convert"):
@@ -287,6 +300,7 @@ class Bench:
             ("unix socket to nng to file, two processes", "bare nng push/pull, 64 KiB messages", (
                 ("bare nng push/pull, 64 KiB messages", self.bare_nng),
                 ("two hops, when-full=block", self.two_hops_blocking),
+                ("the same with receipts on both ends", self.two_hops_receipts),
                 ("two hops, when-full=drop", self.two_hops))),
         )
         print(f"{self.rounds} rounds of {self.frames:,} messages ({self.octets >> 20} MiB), medians; "
@@ -340,6 +354,6 @@ if __name__ == "__main__":
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loops", type=int, default=100)
-    parser.add_argument("--only", choices=["convert", "links", "nmsg"])
+    parser.add_argument("--only", choices=["convert", "links", "nmsg", "receipts"])
     arguments = parser.parse_args()
     Bench(arguments.build, arguments.rounds, arguments.loops).run(arguments.only)

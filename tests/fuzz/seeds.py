@@ -2,6 +2,7 @@
 
 import glob
 import gzip
+import json
 import os
 import sys
 
@@ -45,3 +46,20 @@ put(folder, "config", [b"hop: a\nsources: { s: { url: 'unix:/s', max-frame: 1KiB
                        b"sinks: { k: { url: 'kafka://b:1/t', format: frames, linger.ms: 3, sasl.password: x } }\n"])
 put(folder, "nmsg", [c for path in glob.glob(os.path.join(DATA, "vectors", "*.nmsg"))
                      for c in nmsg.containers(open(path, "rb").read())])
+
+
+def receipt(first, last, **more):
+    fields = {"as": "sender", "type": "interval", "link": "h:0000000000000001:t", "interval": 0, "part": 0, "first": first,
+              "last": last, "messages": last - first + 1, "octets": 9, "duplicates": 0, "shared": False, "epoch": 0,
+              "policy": "none", "missing": [], "refused": [], "running": "00" * 32,
+              "blocks": [[first, last, "ab" * 32]]}
+    return json.dumps({**fields, **more}, separators=(",", ":"))[1:-1].encode() + b"\n"
+
+
+theirs = {"as": "receiver"}
+put(folder, "receipts", [
+    receipt(0, 9) + receipt(10, 19, interval=1) + b"-\n" + receipt(0, 9, **theirs) + receipt(10, 19, interval=1, **theirs),
+    receipt(0, 9) + b"-\n" + receipt(0, 4, **theirs, missing=[[5, 9]]) + receipt(7, 7, **theirs, policy="cd" * 32),
+    receipt(0, 9, shared=True, blocks=[]) + b"-\n" + receipt(0, 5, shared=True, blocks=[], **theirs),
+    receipt(0, 9) + receipt(4090, 4095) + b"-\n" + receipt(0, 9, **theirs, refused=[[20, 30]], blocks=[[0, 9, "ac" * 32]])
+    + receipt(50, 60, **theirs, more_missing={"ranges": 3, "messages": 7})])

@@ -16,6 +16,7 @@ import certificates
 import http_server
 import kafka_lab
 import lab
+import receipts
 
 SHORT = bool(os.environ.get("TEST_SHORT"))
 BROKER = None
@@ -366,6 +367,53 @@ class Frames(kafka_lab.KafkaCase):
                 self.assertEqual(near.stop(), 0)
                 self.copy_out(topic, os.path.basename(out))
                 self.assertEqual(len(lab.frames_of(out)), count)
+
+
+class Receipts(kafka_lab.KafkaCase, receipts.ReceiptsCase):
+    def sent(self, topic, source, every="300ms"):
+        return self.bridge("--from", source, "--to", self.broker.url(topic, "format=frames," + self.sign("a", every)),
+                           hop="near")
+
+    def read(self, topic, name, code=0):
+        return self.copy_out(topic, name, "until=end," + self.sign("b"), code)
+
+    def test_both_ends_of_a_topic_saw_the_same_also_when_it_is_read_twice(self):
+        topic = self.topic()
+        near = self.sent(topic, lab.corpus("unbound") + "#rate=20000/s")
+        self.assertEqual(near.wait(), 0, near.log())
+        for name in ("first", "second"):
+            self.read(topic, name)
+            self.assertEqual(lab.read_file(self.path(name)), lab.corpus_octets("unbound"))
+            self.expect(0, r"^Both saw the same 22,890 messages, sequences 0 to 22,889, over [2-9] intervals\.\n\n")
+        self.assertRegex(self.compare()[1], f"near:[0-9a-f]{{16}}:{topic}")
+
+    def test_a_record_that_the_broker_refused_is_missing(self):
+        topic, tap = self.topic(max_message_bytes=3000), self.path("tap")
+        near = self.sent(topic, "unix:" + tap).ready()
+        sock = lab.sender(tap)
+        for n, size in enumerate((100, 20000, 200)):
+            sock.sendall(lab.data(kafka_lab.message(n, b"x" * size)))
+            lab.eventually("its end", lambda k=n + 1: near.now()[0]["in_flight"] == 0 and near.now()[0]["received"] == k)
+        lab.finish(sock)
+        self.assertEqual(near.stop(), 1)
+        self.assertEqual(near.route()["failed"], 1)
+        far = self.read(topic, "out", 1)
+        self.assertEqual(far.ledger()["upstream"][0]["lost"], 1)
+        self.assertEqual(receipts.intervals_of(self.b)[-1]["missing"], [[1, 1]])
+        self.expect(1, r"^B misses sequence 1 \(1 message\) of interval \d")
+
+    def test_a_reader_that_was_killed_reads_again_and_has_it_all(self):
+        topic = self.topic()
+        near = self.sent(topic, lab.corpus("knot"))
+        self.assertEqual(near.wait(), 0, near.log())
+        first = self.bridge("--from", self.broker.url(topic, "group=g,when-full=block,session.timeout.ms=6000," +
+                                                      self.sign("b", "60s")), "--to", self.path("first"), hop="out")
+        lab.eventually("messages", lambda: os.path.exists(self.path("first")) and os.path.getsize(self.path("first")) > 100000)
+        first.send(signal.SIGKILL)
+        first.wait()
+        self.copy_out(topic, "second", "from=earliest,until=end,session.timeout.ms=6000," + self.sign("b"))
+        out = self.expect(0, "^Both saw the same 14,069 messages")
+        self.assertIn("B was not closed before 1 of its starts", out)
 
 
 class Groups(kafka_lab.KafkaCase):

@@ -44,6 +44,18 @@ class Mock(lab.Case):
                     self.assertEqual((link["hop"], link["joined_at"], link["received"], link["lost"]), ("near", 0, 893, 0))
                     self.assertEqual(link["path"][0]["delivered"], 893)
 
+    def test_receipts_of_both_ends_agree(self):
+        topic, files = self.topic("receipts"), [self.path(n) for n in ("a", "b")]
+        self.assertEqual(lab.run_bridge("receipts", "--new-key", self.path("key"))[0], 0)
+        options = [f"receipts={name},receipts-key={self.path('key')}," for name in files]
+        near = self.bridge("--from", lab.corpus("bind"), "--to", self.url(topic, options[0] + "format=frames"), hop="near")
+        self.assertEqual(near.wait(), 0, near.log())
+        far = self.bridge("--from", self.url(topic, options[1] + "until=end,group=g"), "--to", self.path("out"), hop="far")
+        self.assertEqual(far.wait(), 0, far.log())
+        code, out, _ = lab.run_bridge("receipts", "--compare", *files)
+        self.assertEqual(code, 0, out)
+        self.assertIn(b"Both saw the same 893 messages", out)
+
     def test_json_is_a_record_each(self):
         lab.need("kcat")
         topic = self.topic("json")

@@ -129,9 +129,7 @@ class Policies(lab.Case):
         """Reading a file loses nothing, wherever its messages go."""
         fifo, loops = self.path("fifo"), 4 if SHORT else 20
         os.mkfifo(fifo)
-        bridge = self.bridge("--config", self.config(
-            {"good": self.file("good.fstrm", [{"drop": {"qtype": "A", "rejects": "slow"}}]), "slow": {"url": fifo, "ring": "2MiB"}},
-            {"url": lab.corpus("unbound"), "loop": loops}))
+        holder = os.open(fifo, os.O_RDWR)  # so that both ends find the other one there, whoever comes first
         got = []
 
         def read_slowly():
@@ -139,8 +137,12 @@ class Policies(lab.Case):
                 while piece := f.read(65536):
                     got.append(piece)
                     time.sleep(0.002)
-        reader = threading.Thread(target=read_slowly)
+        reader = threading.Thread(target=read_slowly, daemon=True)
         reader.start()
+        bridge = self.bridge("--config", self.config(
+            {"good": self.file("good.fstrm", [{"drop": {"qtype": "A", "rejects": "slow"}}]), "slow": {"url": fifo, "ring": "2MiB"}},
+            {"url": lab.corpus("unbound"), "loop": loops})).ready()
+        os.close(holder)
         self.assertEqual(bridge.wait(), 0, bridge.log())
         reader.join()
         good, slow = bridge.ledger()["routes"]

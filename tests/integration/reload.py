@@ -177,6 +177,25 @@ class Reload(lab.Case):
         for name, route in (("out.fstrm", out), ("rest.fstrm", rest[0]), ("rest-1.fstrm", rest[1])):
             self.assertEqual(len(lab.frames_of(self.path(name))), route["delivered"])
 
+    def test_a_key_changes_where_it_is_read_from(self):
+        """The same configuration, and another key behind its file: pseudonyms are others from then on."""
+        key = self.write("key", b"00" * 32)
+        out = {"out": self.file("out.json", policy=[{"anonymise": {"client": "pseudonym", "key": "file:" + key}}])}
+        self.start(out)
+        sock = lab.sender(self.socket)
+        sock.sendall(lab.data(self.messages[0]))
+        lab.eventually("the first", lambda: lab.read_file(self.path("out.json")).count(b"\n") == 1)
+        self.write("key", b"11" * 32)
+        self.hup()
+        self.bridge_.wait_log("its policy is another now")
+        sock.sendall(lab.data(self.messages[0]))
+        lab.eventually("the second", lambda: lab.read_file(self.path("out.json")).count(b"\n") == 2)
+        lab.finish(sock)
+        self.assertEqual(self.bridge_.stop(), 0, self.bridge_.log())
+        first, second = map(json.loads, lab.read_file(self.path("out.json")).splitlines())
+        self.assertNotEqual(first.pop("query_address"), second.pop("query_address"))
+        self.assertEqual(first, second)
+
     def test_a_mistake_changes_nothing(self):
         good = {"out": self.file("out.fstrm")}
         self.start(good)

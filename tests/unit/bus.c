@@ -43,6 +43,32 @@ static void the_worked_example_is_written_octet_by_octet(void **state)
     buffer_free(&out);
 }
 
+/* The second one: what a sender with receipts adds to the envelope. */
+static void receipts_add_their_fields_behind_the_path(void **state)
+{
+    static const uint8_t more[] = "\x38\x05"
+                                  "\x42\x20"
+                                  "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
+                                  "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+    const size_t head = 11 + 4, envelope_len = 45, more_len = sizeof more - 1;
+    struct envelope e = example_envelope(), back;
+    struct buffer out = {0};
+    (void)state;
+    e.has_interval = e.has_policy = true;
+    e.interval = 5;
+    memcpy(e.policy, more + 4, POLICY_OCTETS);
+    bus_write_head("raw", &e, &out);
+    assert_int_equal(out.len, head + envelope_len + more_len);
+    assert_int_equal(out.data[head - 1], 0x51);
+    assert_memory_equal(out.data + head, example + head, envelope_len);
+    assert_memory_equal(out.data + head + envelope_len, more, more_len);
+    assert_true(envelope_read(&back, out.data + head, out.len - head));
+    assert_true(back.has_interval && back.has_policy);
+    assert_int_equal(back.interval, 5);
+    assert_memory_equal(back.policy, e.policy, POLICY_OCTETS);
+    buffer_free(&out);
+}
+
 static void the_worked_example_is_read(void **state)
 {
     (void)state;
@@ -274,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worked_example_is_written_octet_by_octet),
         cmocka_unit_test(the_worked_example_is_read),
+        cmocka_unit_test(receipts_add_their_fields_behind_the_path),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(noise_harms_nothing),
         cmocka_unit_test(a_path_too_long_loses_its_oldest_hops),

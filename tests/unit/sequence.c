@@ -36,11 +36,11 @@ static void a_gap_is_lost_until_it_is_filled(void **state)
     assert_int_equal(s.lost, 5);
     assert_int_equal(note(&s, 12, 1), 0);
     assert_int_equal(s.lost, 4);
-    assert_int_equal(s.gap_count, 2);
+    assert_int_equal(s.gaps.count, 2);
     note(&s, 10, 2);
     note(&s, 13, 2);
     assert_int_equal(s.lost, 0);
-    assert_int_equal(s.gap_count, 0);
+    assert_int_equal(s.gaps.count, 0);
     assert_int_equal(s.duplicates, 0);
     assert_int_equal(s.received, 20);
 }
@@ -106,7 +106,7 @@ static void a_new_epoch_keeps_what_was_lost_before(void **state)
     assert_int_equal(sequence_note(&s, 20, 10, false, 0), 10);
     assert_int_equal(sequence_note(&s, 40, 10, true, 1), 0);
     assert_int_equal(s.lost, 10);
-    assert_int_equal(s.gap_count, 0);
+    assert_int_equal(s.gaps.count, 0);
     assert_int_equal(sequence_note(&s, 60, 10, false, 2), 0);
     assert_int_equal(s.lost, 10);
 }
@@ -116,17 +116,17 @@ static void the_table_of_gaps_forgets_the_oldest(void **state)
     (void)state;
     struct sequence s = {0};
     note(&s, 0, 1);
-    for (uint64_t i = 1; i <= SEQUENCE_GAPS + 10;
+    for (uint64_t i = 1; i <= GAPS_MAX + 10;
          i++) /* 10 i is here, the nine before it are not */
         assert_int_equal(note(&s, i * 10, 1), 9);
-    assert_int_equal(s.gap_count, SEQUENCE_GAPS);
-    assert_int_equal(s.lost, 9 * (SEQUENCE_GAPS + 10));
-    assert_int_equal(s.gaps[0].from, 10 * 10 + 1);
+    assert_int_equal(s.gaps.count, GAPS_MAX);
+    assert_int_equal(s.lost, 9 * (GAPS_MAX + 10));
+    assert_int_equal(s.gaps.at[0].from, 10 * 10 + 1);
     note(&s, 10 * 10 + 1, 9);
-    assert_int_equal(s.lost, 9 * (SEQUENCE_GAPS + 9));
-    assert_int_equal(s.gap_count, SEQUENCE_GAPS - 1);
+    assert_int_equal(s.lost, 9 * (GAPS_MAX + 9));
+    assert_int_equal(s.gaps.count, GAPS_MAX - 1);
     note(&s, 1, 9); /* too late to be told from one that comes twice */
-    assert_int_equal(s.lost, 9 * (SEQUENCE_GAPS + 9));
+    assert_int_equal(s.lost, 9 * (GAPS_MAX + 9));
 }
 
 static void a_full_table_loses_no_gap_to_a_fill_at_an_edge(void **state)
@@ -135,15 +135,15 @@ static void a_full_table_loses_no_gap_to_a_fill_at_an_edge(void **state)
     for (unsigned back = 0; back < 2; back++) {
         struct sequence s = {0};
         note(&s, 0, 1);
-        for (uint64_t i = 1; i <= SEQUENCE_GAPS; i++)
+        for (uint64_t i = 1; i <= GAPS_MAX; i++)
             note(&s, i * 10, 1);
         note(&s, 5 * 10 + (back ? 9 : 1), 1); /* an edge of the sixth gap: it only shrinks */
-        assert_int_equal(s.gap_count, SEQUENCE_GAPS);
-        assert_int_equal(s.gaps[0].from, 1);
-        for (unsigned i = 0; i < s.gap_count; i++)
-            assert_true(s.gaps[i].from < s.gaps[i].to);
+        assert_int_equal(s.gaps.count, GAPS_MAX);
+        assert_int_equal(s.gaps.at[0].from, 1);
+        for (unsigned i = 0; i < s.gaps.count; i++)
+            assert_true(s.gaps.at[i].from < s.gaps.at[i].to);
         note(&s, 1, 9);
-        assert_int_equal(s.lost, 9 * (SEQUENCE_GAPS - 1) - 1);
+        assert_int_equal(s.lost, 9 * (GAPS_MAX - 1) - 1);
         assert_int_equal(s.duplicates, 0);
     }
 }
@@ -151,20 +151,20 @@ static void a_full_table_loses_no_gap_to_a_fill_at_an_edge(void **state)
 static void a_split_in_a_full_table_forgets_the_oldest(void **state)
 {
     (void)state;
-    for (uint64_t split = 0; split < SEQUENCE_GAPS; split++) {
+    for (uint64_t split = 0; split < GAPS_MAX; split++) {
         struct sequence s = {0};
         note(&s, 0, 1);
-        for (uint64_t i = 1; i <= SEQUENCE_GAPS; i++)
+        for (uint64_t i = 1; i <= GAPS_MAX; i++)
             note(&s, i * 10, 1);
         note(&s, split * 10 + 5, 1);
-        assert_int_equal(s.gap_count, SEQUENCE_GAPS);
-        assert_int_equal(s.lost, 9 * SEQUENCE_GAPS - 1);
-        for (unsigned i = 0; i < s.gap_count; i++) {
-            assert_true(s.gaps[i].from < s.gaps[i].to);
+        assert_int_equal(s.gaps.count, GAPS_MAX);
+        assert_int_equal(s.lost, 9 * GAPS_MAX - 1);
+        for (unsigned i = 0; i < s.gaps.count; i++) {
+            assert_true(s.gaps.at[i].from < s.gaps.at[i].to);
             if (i > 0)
-                assert_true(s.gaps[i - 1].to < s.gaps[i].from);
+                assert_true(s.gaps.at[i - 1].to < s.gaps.at[i].from);
         }
-        assert_int_equal(s.gaps[s.gap_count - 1].to, SEQUENCE_GAPS * 10);
+        assert_int_equal(s.gaps.at[s.gaps.count - 1].to, GAPS_MAX * 10);
     }
 }
 
@@ -178,7 +178,7 @@ static void numbers_at_the_end_of_the_range_do_no_harm(void **state)
         if (i % 3 == 0)
             first = UINT64_MAX - noise_below(&noise, 100);
         sequence_note(&s, first, noise_next(&noise), i % 7 == 0, noise_below(&noise, 2));
-        assert_true(s.gap_count <= SEQUENCE_GAPS);
+        assert_true(s.gaps.count <= GAPS_MAX);
     }
 }
 
@@ -225,7 +225,7 @@ static void one_random_order(uint64_t *noise)
     struct reference r = {.joined = false};
     uint64_t at = 1000 + noise_below(noise, 100);
     uint64_t told = 0;
-    while (at < NUMBERS - 200 && s.gap_count < SEQUENCE_GAPS - 2) {
+    while (at < NUMBERS - 200 && s.gaps.count < GAPS_MAX - 2) {
         uint32_t count = noise_below(noise, 20);
         uint64_t first = at;
         uint32_t kind = noise_below(noise, 10);
