@@ -233,19 +233,26 @@ static void *send_until_full(void *arg)
     return NULL;
 }
 
+/* A ring of 4,096 octets; how many batches fit. */
+static uint32_t wait_until_full(struct giver *giver)
+{
+    uint32_t fits = (uint32_t)(4096 / batch_footprint(FRAME));
+    fits = fits < 16 ? fits : 16; /* the slots */
+    while (atomic_load(&giver->sent) < fits)
+        sched_yield();
+    usleep(20000);
+    assert_int_equal(atomic_load(&giver->sent), fits); /* it waits */
+    return fits;
+}
+
 static void giving_up_ends_the_wait(void **state)
 {
     (void)state;
     struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
     struct route *route = route_new(giver.intake, 4096);
     pthread_t thread;
-    uint32_t fits = (uint32_t)(4096 / batch_footprint(FRAME));
-    fits = fits < 16 ? fits : 16; /* the slots */
     assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
-    while (atomic_load(&giver.sent) < fits)
-        sched_yield();
-    usleep(20000);
-    assert_int_equal(atomic_load(&giver.sent), fits); /* it waits */
+    uint32_t fits = wait_until_full(&giver);
     intake_give_up(giver.intake);
     pthread_join(thread, NULL);
     struct tally tally = account_read(&route->account);
@@ -296,8 +303,7 @@ static void a_ring_that_goes_leaves_no_pledge_open(void **state)
     intake_on_seal(giver.intake, new_pledge, NULL);
     atomic_store(&pledges_kept, 0);
     assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
-    while (ring_has_room(route->ring, batch_footprint(FRAME)))
-        sched_yield();
+    wait_until_full(&giver);
     intake_remove(giver.intake, route->ring);
     pthread_join(thread, NULL);
     deliver_all(route, 0);
@@ -318,8 +324,7 @@ static void who_is_held_goes_on_with_the_successor(void **state)
     intake_on_seal(giver.intake, new_pledge, NULL);
     atomic_store(&pledges_kept, 0);
     assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
-    while (ring_has_room(old->ring, batch_footprint(FRAME)))
-        sched_yield();
+    wait_until_full(&giver);
     intake_hold(giver.intake, true);
     assert_true(intake_would_wait(giver.intake, 1));
     intake_remove(giver.intake, old->ring);
