@@ -171,7 +171,7 @@ static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct
                                     .path = exit_path,
                                     .policy = exit_policy,
                                     .arg = exit};
-    if (asprintf(&exit->rejects_url, "rejects of %s", endpoint->url) < 0)
+    if (asprintf(&exit->rejects_url, "rejects of %s", called ? called : endpoint->url) < 0)
         exit->rejects_url = NULL;
     if (!exit->rejects_url || (called && !exit->called))
         error_set(error, "out of memory");

@@ -7,6 +7,7 @@ const HISTORY = 60; // answers that the little curves show
 const LINKS = 32; // more are in /ledger
 const COUNTERS = ["received", "delivered", "dropped", "filtered", "rejected", "malformed", "failed", "in_flight"];
 const LOSSES = ["dropped", "malformed", "failed"];
+const POLICY = ["filtered", "rejected"]; // taken out on purpose
 
 const $ = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
@@ -107,7 +108,7 @@ function buildEnd(kind, name) {
 
 function buildRoute(route) {
   const source = buildEnd("source", route.source);
-  const sink = buildEnd("sink", route.sink);
+  const sink = buildEnd(route.name ? `sink ${route.name}` : "sink", route.sink);
   const fill = make("div", "fill");
   const meter = make("div", "meter", fill);
   const ringText = make("span", "kind");
@@ -129,7 +130,7 @@ function buildRoute(route) {
 }
 
 function buildRow(route) {
-  const name = make("th", "", `${route.source} → ${route.sink}`);
+  const name = make("th", "", `${route.source} → ${route.sink}${route.name ? ` (${route.name})` : ""}`);
   const cells = COUNTERS.map(() => make("td", ""));
   name.scope = "row";
   $("ledger").append(make("tr", "", name, ...cells));
@@ -158,7 +159,8 @@ function drawRoute(parts, now, i) {
     const rate = rateOf(now, i, field);
     return `${field} ${whole.format(route[field])}${rate ? `, now ${rateText(rate)}` : ""}`;
   });
-  say(parts.loss, losses.length ? losses.join(" · ") : "nothing lost");
+  const policy = POLICY.filter((field) => route[field] > 0).map((field) => `${field} ${whole.format(route[field])}`);
+  say(parts.loss, [losses.length ? losses.join(" · ") : "nothing lost", ...policy].join(" · "));
   parts.loss.classList.toggle("bad", losses.length > 0);
   COUNTERS.forEach((field, k) => {
     say(parts.cells[k], whole.format(route[field]));
@@ -204,6 +206,11 @@ function drawLinks(links) {
 // --- asking and drawing ------------------------------------------------------------------------
 
 const cells = buildSum();
+for (const field of COUNTERS) {
+  const title = make("th", "", (field[0].toUpperCase() + field.slice(1)).replace("_", " "));
+  title.scope = "col";
+  $("columns").append(title);
+}
 let parts = [];
 
 // A hop that was started again is another one: nothing is compared with the one before.

@@ -13,7 +13,7 @@ import time
 import browser
 import lab
 
-COUNTERS = ("received", "delivered", "dropped", "filtered", "malformed", "failed")
+COUNTERS = ("received", "delivered", "dropped", "filtered", "rejected", "malformed", "failed")
 PATHS = ("/", "/status.js", "/status.css", "/healthz", "/readyz", "/ledger", "/metrics")
 
 
@@ -315,6 +315,9 @@ class Page(Watched):
             lab.eventually("the messages in the page", lambda: cell(0, 1) == f"{count:,}")
             self.assertEqual(self.send(1), len(lab.split(lab.corpus_octets("bind"))))
             lab.eventually("more in the page", lambda: cell(0, 1) == f"{count * 31 // 30:,}")
+            columns = page.evaluate("[...document.querySelectorAll('#columns th')].map(c => c.textContent).join()").split(",")
+            self.assertEqual([c.lower().replace(" ", "_") for c in columns], ["route", *COUNTERS, "in_flight"])
+            self.assertEqual(page.evaluate("document.querySelector('#ledger').rows[0].cells.length"), len(columns))
             lab.eventually("a rate", lambda: re.fullmatch(r"[\d.,KM]+/s", page.evaluate(
                 "document.querySelector('#sum dd').textContent")))
             self.fits(page)
