@@ -1,7 +1,9 @@
 """Starts and ends the parts of scripts/demo: a root server, a resolver with dnstap, a collector, a bridge."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,9 +21,13 @@ HOSTS = 20
 
 
 def free_port():
-    with socket.socket(type=socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return udp.getsockname()[1]
+    """Free for UDP and TCP, and not one of those that the kernel gives to outgoing connections."""
+    for port in random.sample(range(10240, 32768), 1000):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise SystemExit("demo: no port is free")
 
 
 class Demo:
