@@ -86,24 +86,11 @@ static struct encoder *cof_new(const struct options *options, struct error *erro
     return NULL;
 }
 
-static bool put_lower_name(void *arg, struct dns_name name, struct buffer *out)
-{
-    struct question q;
-    (void)arg;
-    if (!question_read_name(name, &q))
-        return false;
-    buffer_put(out, q.name, q.name_len);
-    return true;
-}
-
 /* RDATA whatever the case of its names and their compression. */
 static uint64_t hash_rdata(struct encoder *e, struct octets dns, const struct dns_record *record)
 {
     buffer_clear(&e->canonical);
-    if (!rdata_rewrite(dns, record, put_lower_name, NULL, &e->canonical)) {
-        buffer_clear(&e->canonical);
-        buffer_put(&e->canonical, dns.data + record->rdata, record->rdata_len);
-    }
+    rdata_put_lower(dns, record, &e->canonical);
     return XXH3_64bits_withSeed(e->canonical.data, e->canonical.len, e->seed);
 }
 
@@ -187,8 +174,8 @@ static uint64_t time_of(const struct dnstap_view *view)
                                                           : view->query_time_sec;
 }
 
-/* The text of all RRsets of a message is no longer than this. Names that are compressed to two octets
- * each can make it hundreds of times as long as the message. */
+/* The text of all RRsets of a message is no longer than this. Names that are compressed to two
+ * octets each can make it hundreds of times as long as the message. */
 static size_t text_at_most(struct octets dns)
 {
     enum { NAMES = 4, NAME_TEXT = 5 * DNS_NAME_WIRE_MAX, RECORD_TEXT = 200, RECORD_LEAST = 11 };

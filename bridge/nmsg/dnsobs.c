@@ -1,7 +1,7 @@
 /* base:dnsobs from a dnstap message: what a response said, without who asked. */
 #include "payload.h"
 #include "question.h"
-#include "wire.h"
+#include "../scan/protobuf_put.h"
 
 enum encode_result dnsobs_make(const struct dnstap_view *view, struct buffer *out)
 {

@@ -2,7 +2,7 @@
 #include "packet.h"
 #include "payload.h"
 #include "question.h"
-#include "wire.h"
+#include "../scan/protobuf_put.h"
 
 enum dnsqr_type { UDP_QUERY_RESPONSE = 1, UDP_QUERY_ONLY = 6, UDP_RESPONSE_ONLY = 7 };
 enum { PROTO_UDP = 17, CHECKSUM_CORRECT = 3, SOCKET_UDP = 1 };

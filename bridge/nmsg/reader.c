@@ -1,7 +1,7 @@
 #include "../reader.h"
 #include "container.h"
 #include "crc32c.h"
-#include "wire.h"
+#include "../scan/protobuf_put.h"
 
 bool nmsg_datagram_read(struct octets datagram, struct nmsg_datagram *into)
 {

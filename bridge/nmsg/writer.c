@@ -5,7 +5,7 @@
 #include "../reader.h"
 #include "container.h"
 #include "crc32c.h"
-#include "wire.h"
+#include "../scan/protobuf_put.h"
 
 enum {
     CRC_MAX = 6,       /* octets of a payload's CRC with its tag */

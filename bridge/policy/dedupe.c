@@ -11,9 +11,9 @@
 
 #include "../capped.h"
 #include "../scan/dns_check.h"
+#include "../scan/rdata_rewrite.h"
 #include "dedupe_table.h"
 #include "rcode.h"
-#include "../scan/rdata_rewrite.h"
 #include "step.h"
 
 enum part {
@@ -119,16 +119,6 @@ static struct step *dedupe_new(const struct options *options, struct error *erro
     return NULL;
 }
 
-static bool put_lower_name(void *arg, struct dns_name name, struct buffer *out)
-{
-    struct question q;
-    (void)arg;
-    if (!question_read_name(name, &q))
-        return false;
-    buffer_put(out, q.name, q.name_len);
-    return true;
-}
-
 /* A record whatever its TTL, and however its names are written and compressed. */
 static bool hash_record(struct step *step, struct octets dns, const struct dns_record *record,
                         uint64_t *hash)
@@ -136,13 +126,9 @@ static bool hash_record(struct step *step, struct octets dns, const struct dns_r
     buffer_clear(&step->record);
     const uint16_t fixed[2] = {record->type, record->class};
     buffer_put(&step->record, fixed, sizeof fixed);
-    if (!put_lower_name(NULL, record->owner, &step->record) || !dns_rdata_ok(dns, record))
+    if (!name_put_lower(record->owner, &step->record) || !dns_rdata_ok(dns, record))
         return false;
-    size_t before = step->record.len;
-    if (!rdata_rewrite(dns, record, put_lower_name, NULL, &step->record)) {
-        step->record.len = before;
-        buffer_put(&step->record, dns.data + record->rdata, record->rdata_len);
-    }
+    rdata_put_lower(dns, record, &step->record);
     *hash = XXH3_64bits_withSeed(step->record.data, step->record.len, step->seed);
     return !step->record.failed;
 }
@@ -193,7 +179,8 @@ static bool make_key(struct step *step, struct subject *s, struct dedupe_key *ke
         put_part(step, (struct octets){q->name, q->name_len});
     if (parts >> PART_QTYPE & 1)
         put_number(step, (int32_t)((uint32_t)q->type << 16 | q->class));
-    if (parts >> PART_RCODE & 1) { /* a query has none, and something in its place: no part is taken for another */
+    if (parts >> PART_RCODE &
+        1) { /* a query has none, and something in its place: no part is taken for another */
         const bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE);
         if (response && !rcode_read(view->response_message, &rcode))
             return false;

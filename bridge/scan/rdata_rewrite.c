@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dns_cut.h"
+#include "dns_question.h"
 #include "dns_type.h"
 
 /* By the shape of its type (dns_type.h): names are the caller's, the rest is taken over. */
@@ -41,4 +42,28 @@ bool rdata_rewrite(struct octets message, const struct dns_record *record, put_n
             return false;
     }
     return true;
+}
+
+bool name_put_lower(struct dns_name name, struct buffer *out)
+{
+    struct question q;
+    if (!question_read_name(name, &q))
+        return false;
+    buffer_put(out, q.name, q.name_len);
+    return true;
+}
+
+static bool put_lower(void *arg, struct dns_name name, struct buffer *out)
+{
+    (void)arg;
+    return name_put_lower(name, out);
+}
+
+void rdata_put_lower(struct octets message, const struct dns_record *record, struct buffer *out)
+{
+    size_t before = out->len;
+    if (rdata_rewrite(message, record, put_lower, NULL, out))
+        return;
+    out->len = before;
+    buffer_put(out, message.data + record->rdata, record->rdata_len);
 }

@@ -14,4 +14,11 @@ typedef bool put_name(void *arg, struct dns_name name, struct buffer *out);
 bool rdata_rewrite(struct octets message, const struct dns_record *record, put_name *put, void *arg,
                    struct buffer *out);
 
+/* The same with names in lower case: two records of one type are the same where this is. RDATA in
+ * which no names can be found is taken over as it is. */
+void rdata_put_lower(struct octets message, const struct dns_record *record, struct buffer *out);
+
+/* A name in lower case, not compressed. False where it is broken. */
+bool name_put_lower(struct dns_name name, struct buffer *out);
+
 #endif

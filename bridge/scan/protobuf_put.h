@@ -1,10 +1,10 @@
-/* Writing Protocol Buffers, as far as NMSG needs it. */
-#ifndef BRIDGE_NMSG_WIRE_H
-#define BRIDGE_NMSG_WIRE_H
+/* Writing Protocol Buffers, field by field. `out->failed` when memory runs out. */
+#ifndef BRIDGE_SCAN_PROTOBUF_PUT_H
+#define BRIDGE_SCAN_PROTOBUF_PUT_H
 
 #include "../buffer.h"
-#include "../scan/octets.h"
-#include "../scan/protobuf.h"
+#include "octets.h"
+#include "protobuf.h"
 
 static inline void wire_varint(uint64_t value, struct buffer *out)
 {
