@@ -396,11 +396,13 @@ class Receipts(kafka_lab.KafkaCase, receipts.ReceiptsCase):
             lab.eventually("its end", lambda k=n + 1: near.now()[0]["in_flight"] == 0 and near.now()[0]["received"] == k)
         lab.finish(sock)
         self.assertEqual(near.stop(), 1)
-        self.assertEqual(near.route()["failed"], 1)
+        # a refused record can make an idempotent producer begin anew, and what it holds then is failed, too
+        failed = near.route()["failed"]
+        self.assertIn(failed, (1, 2), near.log())
         far = self.read(topic, "out", 1)
-        self.assertEqual(far.ledger()["upstream"][0]["lost"], 1)
-        self.assertEqual(receipts.intervals_of(self.b)[-1]["missing"], [[1, 1]])
-        self.expect(1, r"^B misses sequence 1 \(1 message\) of interval \d")
+        self.assertEqual(far.ledger()["upstream"][0]["lost"], failed)
+        self.assertEqual(receipts.intervals_of(self.b)[-1]["missing"], [[1, failed]])
+        self.expect(1, r"^B misses sequence(s 1 to 2| 1) \([12] messages?\) of interval \d")
 
     def test_a_reader_that_was_killed_reads_again_and_has_it_all(self):
         topic = self.topic()
