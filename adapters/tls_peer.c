@@ -7,15 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBJECT_SHOWN = 200 };
+#include "hex.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+enum { SUBJECT_SHOWN = 200 };
 
 /* AB:CD... or abcd..., all of it. */
 static bool read_fingerprint(const char *text, size_t len, uint8_t out[FINGERPRINT_OCTETS])

@@ -361,19 +361,12 @@ void config_describe(const struct config *config, FILE *out)
     fprintf(out, "memory ceiling: %s (%" PRIu64 " octets)\n", text, ceiling);
 }
 
-static void free_endpoint(struct endpoint *endpoint)
-{
-    if (endpoint)
-        endpoint_free(endpoint);
-    free(endpoint);
-}
-
 void config_free(struct config *config)
 {
     for (unsigned i = 0; i < config->source_count; i++)
-        free_endpoint(config->sources[i]);
+        endpoint_delete(config->sources[i]);
     for (unsigned i = 0; i < config->sink_count; i++)
-        free_endpoint(config->sinks[i]);
+        endpoint_delete(config->sinks[i]);
     free(config->sources);
     free(config->sinks);
     free(config->ledger_file);

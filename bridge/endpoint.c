@@ -8,29 +8,45 @@
 #include "encode/encoder.h"
 
 const struct option_spec source_common_options[] = {
-    {.name = "when-full", .type = OPTION_CHOICE, .choices = "drop|block",
-     .meaning = "a full ring drops, or makes the source wait (default: block for files, else drop)"},
-    {.name = "max-frame", .type = OPTION_SIZE, .fallback = "1MiB", .min = 512, .max = 64 << 20,
+    {.name = "when-full",
+     .type = OPTION_CHOICE,
+     .choices = "drop|block",
+     .meaning =
+         "a full ring drops, or makes the source wait (default: block for files, else drop)"},
+    {.name = "max-frame",
+     .type = OPTION_SIZE,
+     .fallback = "1MiB",
+     .min = 512,
+     .max = 64 << 20,
      .meaning = "the longest message taken"},
     {0},
 };
 
 const struct option_spec sink_common_options[] = {
-    {.name = "ring", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096, .max = (uint64_t)1 << 40,
+    {.name = "ring",
+     .type = OPTION_SIZE,
+     .fallback = "64MiB",
+     .min = 4096,
+     .max = (uint64_t)1 << 40,
      .meaning = "memory for messages that wait for this sink, for each source"},
-    {.name = "format", .type = OPTION_CHOICE, .choices = encoder_formats,
+    {.name = "format",
+     .type = OPTION_CHOICE,
+     .choices = encoder_formats,
      .meaning = "what is written (default: by the file's name, else dnstap)"},
-    {.name = "name", .type = OPTION_STRING,
+    {.name = "name",
+     .type = OPTION_STRING,
      .meaning = "what rejects: of other sinks' policies call this one (in a file: its key)"},
-    {.name = "policy", .type = OPTION_STRING,
+    {.name = "policy",
+     .type = OPTION_STRING,
      .meaning = "a file with the steps that messages pass on their way here"},
-    {.name = "events", .type = OPTION_FLAG,
+    {.name = "events",
+     .type = OPTION_FLAG,
      .meaning = "send a server's events also as format=dnstap, which other tools take for broken"},
     {0},
 };
 
-/* A URL is printed in every message and ledger: a password in it is not, and nobody needs to know how
- * long it is. What is opened (place.address) keeps it. */
+/* A URL is printed in every message and ledger: a password in it is not, and nobody needs to know
+ * how long it is. What is opened (place.address) keeps it. */
 static void mask_password(char *url)
 {
     char *authority = strstr(url, "://");
@@ -75,7 +91,8 @@ static bool unknown_scheme(const char *url, size_t len, enum direction direction
         }
     }
     return error_set(error, "%.200s: unknown scheme '%.*s:' for a %s; valid: PATH, -%s", url,
-                     len < 32 ? (int)len : 32, url, direction == DIRECTION_SOURCE ? "source" : "sink", valid);
+                     len < 32 ? (int)len : 32, url,
+                     direction == DIRECTION_SOURCE ? "source" : "sink", valid);
 }
 
 static bool find_adapter(struct endpoint *e, enum direction direction, struct error *error)
@@ -115,9 +132,11 @@ static bool check(const struct endpoint *e, enum direction direction, struct err
 {
     bool source = direction == DIRECTION_SOURCE;
     const struct adapter *a = e->adapter;
-    bool (*judge)(const struct place *, struct error *) = source ? a->source->check : a->sink->check;
+    bool (*judge)(const struct place *, struct error *) =
+        source ? a->source->check : a->sink->check;
     if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
-        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka", e->url);
+        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka",
+                         e->url);
     return !judge || judge(&e->place, error) || error_prefix(error, e->url);
 }
 
@@ -129,8 +148,8 @@ static const struct option_spec *find_spec(const struct option_spec *table, cons
     return NULL;
 }
 
-/* An option of an encoder that is not the chosen one would do nothing: it is a mistake, and its default is taken
- * back. */
+/* An option of an encoder that is not the chosen one would do nothing: it is a mistake, and its
+ * default is taken back. */
 static bool settle_encoder_options(struct endpoint *e, struct error *error)
 {
     const char *format = options_string(&e->options, "format");
@@ -140,8 +159,8 @@ static bool settle_encoder_options(struct endpoint *e, struct error *error)
             bool ours = find_spec(e->adapter->sink_options, o->name) ||
                         (chosen && find_spec(chosen->options, o->name));
             if (!ours && options_given(&e->options, o->name))
-                return error_set(error, "%s: option '%s' is for format=%s, not for format=%s", e->url,
-                                 o->name, (*other)->name, format);
+                return error_set(error, "%s: option '%s' is for format=%s, not for format=%s",
+                                 e->url, o->name, (*other)->name, format);
             if (!ours)
                 options_unset(&e->options, o->name);
         }
@@ -161,7 +180,8 @@ static void lay_out_tables(const struct endpoint *e, enum direction direction,
             tables[count++] = (*o)->options;
 }
 
-bool endpoint_begin(struct endpoint *e, enum direction direction, const char *url, struct error *error)
+bool endpoint_begin(struct endpoint *e, enum direction direction, const char *url,
+                    struct error *error)
 {
     *e = (struct endpoint){0};
     e->url = strdup(url);
@@ -187,7 +207,7 @@ static bool settle_policy(struct endpoint *e, struct error *error)
         return false;
     if (e->plan.count == 0)
         return true;
-    if (!plan_hash(&e->plan, e->policy_hash, error) || !plan_state(&e->plan, e->policy_state, error))
+    if (!plan_hash(&e->plan, e->policy_hash, e->policy_state, error))
         return error_prefix(error, "policy");
     e->policy = policy_new(&e->plan, error);
     return e->policy || error_prefix(error, "policy");
@@ -225,6 +245,20 @@ void endpoint_free(struct endpoint *e)
     free(e->url);
     free(e->address);
     *e = (struct endpoint){0};
+}
+
+void endpoint_delete(struct endpoint *e)
+{
+    if (e)
+        endpoint_free(e);
+    free(e);
+}
+
+struct endpoint *endpoint_take(struct endpoint **endpoint)
+{
+    struct endpoint *taken = *endpoint;
+    *endpoint = NULL;
+    return taken;
 }
 
 bool endpoint_blocks_when_full(const struct endpoint *e)

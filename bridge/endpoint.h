@@ -29,6 +29,11 @@ bool endpoint_parse(struct endpoint *endpoint, enum direction direction, const c
                     struct error *error);
 void endpoint_free(struct endpoint *endpoint);
 
+/* Of one that stands in memory of its own (config_add): that goes, too. NULL is fine. And who takes it over from where it is
+ * kept leaves NULL there. */
+void endpoint_delete(struct endpoint *endpoint);
+struct endpoint *endpoint_take(struct endpoint **endpoint);
+
 /* The same in steps, for those who write options otherwise: the URL, which may have no '#'; then
  * options_give on `endpoint->options`; then what is settled and judged at the end. */
 bool endpoint_begin(struct endpoint *endpoint, enum direction direction, const char *url,

@@ -55,13 +55,6 @@ static bool start_feed(struct feed *feed, struct error *error)
            error_set(error, "%s: cannot start its thread: %s", feed->name.url, strerror(failed));
 }
 
-static void free_endpoint(struct endpoint *endpoint)
-{
-    if (endpoint)
-        endpoint_free(endpoint);
-    free(endpoint);
-}
-
 /* Its thread has ended, or never ran. */
 static void feed_free(struct feed *feed)
 {
@@ -72,7 +65,7 @@ static void feed_free(struct feed *feed)
     if (feed->source)
         feed->endpoint->adapter->source->free(feed->source);
     intake_free(feed->intake);
-    free_endpoint(feed->endpoint);
+    endpoint_delete(feed->endpoint);
     free(feed);
 }
 
@@ -87,7 +80,7 @@ void exit_free(struct exit *exit)
     }
     free(exit->rejects_url);
     free(exit->called);
-    free_endpoint(exit->endpoint);
+    endpoint_delete(exit->endpoint);
     free(exit);
 }
 
@@ -107,7 +100,7 @@ static struct feed *open_feed(struct hop *hop, struct endpoint *endpoint, struct
 {
     struct feed *feed = calloc(1, sizeof *feed);
     if (!feed) {
-        free_endpoint(endpoint);
+        endpoint_delete(endpoint);
         error_set(error, "out of memory");
         return NULL;
     }
@@ -132,7 +125,7 @@ static struct feed *open_feed(struct hop *hop, struct endpoint *endpoint, struct
 bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *error)
 {
     if (hop->feed_count == HOP_PLACES) {
-        free_endpoint(endpoint);
+        endpoint_delete(endpoint);
         return error_set(error, "there were %d sources already: this takes a restart", HOP_PLACES);
     }
     struct feed *feed = open_feed(hop, endpoint, error);
@@ -153,7 +146,7 @@ static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct
 {
     struct exit *exit = calloc(1, sizeof *exit);
     if (!exit) {
-        free_endpoint(endpoint);
+        endpoint_delete(endpoint);
         error_set(error, "out of memory");
         return NULL;
     }
@@ -187,7 +180,7 @@ bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role r
                   struct error *error)
 {
     if (hop->exit_count == HOP_PLACES) {
-        free_endpoint(endpoint);
+        endpoint_delete(endpoint);
         return error_set(error, "there were %d sinks already: this takes a restart", HOP_PLACES);
     }
     struct exit *exit = open_exit(hop, endpoint, role, error);
@@ -337,14 +330,6 @@ static struct hop *hop_new(const struct config *config, struct bell *changed)
     return hop;
 }
 
-/* The caller of this owns it. */
-static struct endpoint *take_over(struct endpoint **endpoint)
-{
-    struct endpoint *taken = *endpoint;
-    *endpoint = NULL;
-    return taken;
-}
-
 struct hop *hop_open(struct config *config, struct bell *changed, struct error *error)
 {
     bool diverted[HOP_PLACES] = {false};
@@ -359,9 +344,9 @@ struct hop *hop_open(struct config *config, struct bell *changed, struct error *
     for (unsigned i = 0; ok && i < config->sink_count; i++)
         diverted[i] = config_is_diverted(config, i);
     for (unsigned i = 0; ok && i < config->source_count; i++)
-        ok = hop_add_source(hop, take_over(&config->sources[i]), error);
+        ok = hop_add_source(hop, endpoint_take(&config->sources[i]), error);
     for (unsigned i = 0; ok && i < config->sink_count; i++)
-        ok = hop_add_sink(hop, take_over(&config->sinks[i]),
+        ok = hop_add_sink(hop, endpoint_take(&config->sinks[i]),
                           (struct exit_role){.diverted = diverted[i]}, error);
     if (ok && hop_lead_diversions(hop, error))
         return hop;
@@ -397,7 +382,7 @@ void hop_reopen(struct hop *hop)
 void hop_stop_sources(struct hop *hop)
 {
     while (hop->awaited_count > 0)
-        free_endpoint(hop->awaited[--hop->awaited_count].endpoint);
+        endpoint_delete(hop->awaited[--hop->awaited_count].endpoint);
     hop_hold_sources(hop);
     for (unsigned i = 0; i < hop->feed_count; i++) {
         struct feed *feed = hop->feeds[i];

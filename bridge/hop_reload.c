@@ -14,18 +14,13 @@ static bool matters(const struct option_spec *spec)
     return strcmp(spec->name, "policy") != 0 && strcmp(spec->name, "name") != 0;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
     if (a->adapter != b->adapter || strcmp(a->url, b->url) != 0 ||
         strcmp(a->address, b->address) != 0 || a->options.count != b->options.count)
         return false;
     for (unsigned i = 0; i < a->options.count; i++) {
-        if (matters(a->options.specs[i]) && !same_text(a->options.texts[i], b->options.texts[i]))
+        if (matters(a->options.specs[i]) && !option_same_text(a->options.texts[i], b->options.texts[i]))
             return false;
     }
     return true;
@@ -92,15 +87,7 @@ static void await(struct hop *hop, struct endpoint **endpoint, enum direction di
                   bool diverted)
 {
     hop->awaited[hop->awaited_count++] =
-        (struct awaited){.endpoint = *endpoint, .direction = direction, .diverted = diverted};
-    *endpoint = NULL;
-}
-
-static struct endpoint *take_over(struct endpoint **endpoint)
-{
-    struct endpoint *taken = *endpoint;
-    *endpoint = NULL;
-    return taken;
+        (struct awaited){.endpoint = endpoint_take(endpoint), .direction = direction, .diverted = diverted};
 }
 
 /* Opens what is new where nothing is in its way; the rest has to wait. False with the error. */
@@ -117,7 +104,7 @@ static bool open_new(struct hop *hop, struct config *next, const struct comparis
         if (sink_is_taken(hop, next->sinks[i]->url))
             await(hop, &next->sinks[i], DIRECTION_SINK, c->diverted[i]);
         else
-            ok = hop_add_sink(hop, take_over(&next->sinks[i]),
+            ok = hop_add_sink(hop, endpoint_take(&next->sinks[i]),
                               (struct exit_role){.diverted = c->diverted[i]}, error);
     }
     for (unsigned i = 0; ok && i < next->source_count; i++) {
@@ -126,7 +113,7 @@ static bool open_new(struct hop *hop, struct config *next, const struct comparis
         if (source_is_taken(hop, next->sources[i]->url))
             await(hop, &next->sources[i], DIRECTION_SOURCE, false);
         else
-            ok = hop_add_source(hop, take_over(&next->sources[i]), error);
+            ok = hop_add_source(hop, endpoint_take(&next->sources[i]), error);
     }
     return ok;
 }
@@ -193,11 +180,8 @@ static void take_back(struct hop *hop, unsigned feeds, unsigned exits, unsigned 
         retire_feed(hop, hop->feeds[i]);
     for (unsigned i = exits; i < hop->exit_count; i++)
         retire_exit(hop, hop->exits[i]);
-    while (hop->awaited_count > awaited) {
-        struct endpoint *endpoint = hop->awaited[--hop->awaited_count].endpoint;
-        endpoint_free(endpoint);
-        free(endpoint);
-    }
+    while (hop->awaited_count > awaited)
+        endpoint_delete(hop->awaited[--hop->awaited_count].endpoint);
     hop_hold_sources(hop);
     hop_progress(hop);
 }
@@ -205,10 +189,8 @@ static void take_back(struct hop *hop, unsigned feeds, unsigned exits, unsigned 
 /* What the change before waited for: this one says anew what is to be there. */
 static void forget_awaited(struct hop *hop, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        endpoint_free(hop->awaited[i].endpoint);
-        free(hop->awaited[i].endpoint);
-    }
+    for (unsigned i = 0; i < count; i++)
+        endpoint_delete(hop->awaited[i].endpoint);
     hop->awaited_count -= count;
     memmove(hop->awaited, hop->awaited + count, hop->awaited_count * sizeof *hop->awaited);
 }

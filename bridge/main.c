@@ -81,15 +81,10 @@ struct run {
     bool gave_up;
 };
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* The hop's own settings: some can be changed under way. */
 static void change_settings(struct config *config, struct config *next)
 {
-    if (strcmp(config->hop, next->hop) != 0 || !same_text(config->status, next->status) || config->log != next->log)
+    if (strcmp(config->hop, next->hop) != 0 || !option_same_text(config->status, next->status) || config->log != next->log)
         log_line(LOG_WARN, "hop, status and log are not changed under way: that takes a restart");
     config->drain_ms = next->drain_ms;
     free(config->ledger_file);
@@ -144,19 +139,13 @@ static void heed_signals(struct run *run)
     run->stops_seen = stops;
 }
 
-/* Of two timeouts, where -1 is none. */
-static int sooner(int a, int b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* Sleeps until something happens, or the drain's time is over. */
 static void wait_for_change(struct run *run, uint32_t seen, int progress)
 {
-    int timeout = sooner(progress, sooner(service_alive(), live_draw(&run->live, run->hop)));
+    int timeout = clock_sooner(progress, clock_sooner(service_alive(), live_draw(&run->live, run->hop)));
     if (run->deadline >= 0 && !run->gave_up) {
         int64_t left = run->deadline - clock_ms(CLOCK_MONOTONIC);
-        timeout = sooner(timeout, left > 0 ? (int)left : 0);
+        timeout = clock_sooner(timeout, left > 0 ? (int)left : 0);
     }
     if (timeout != 0)
         bell_wait(run->bell, seen, timeout);

@@ -308,6 +308,11 @@ bool options_is(const struct options *options, const char *name, const char *val
     return text && strcmp(text, value) == 0;
 }
 
+bool option_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 void size_print(uint64_t octets, char *out, unsigned room)
 {
     static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};

@@ -83,6 +83,9 @@ bool options_is(const struct options *options, const char *name, const char *val
 /* Is an option of this name a secret: its table says so, or, of a library's own, its name does? */
 bool option_is_secret(const struct option_spec *spec, const char *name);
 
+/* Are two texts, each of which may be NULL, the same? */
+bool option_same_text(const char *a, const char *b);
+
 /* Octets as a person writes them: 64MiB, 1.5MiB, 700. */
 void size_print(uint64_t octets, char *out, unsigned room);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "delivery.h"
 
 struct route {
@@ -206,21 +207,15 @@ static void release(struct outlet *o, bool all)
     delivery_release(o->delivery, all);
 }
 
-/* Of two times in milliseconds, where -1 is never. */
-static int sooner(int a, int b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* No batch waits: the sink does what is due, and the thread sleeps until a ring has one, or the
  * sink something to do. */
 static void rest(struct outlet *o, uint32_t seen)
 {
     int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
     delivery_settle(o->delivery); /* `idle` may have settled records */
-    timeout_ms = sooner(timeout_ms, delivery_due(o->delivery));
+    timeout_ms = clock_sooner(timeout_ms, delivery_due(o->delivery));
     if (o->policy)
-        timeout_ms = sooner(timeout_ms, policy_due(o->policy));
+        timeout_ms = clock_sooner(timeout_ms, policy_due(o->policy));
     if (!o->ops->wait) {
         bell_wait(&o->filled, seen, timeout_ms);
         return;
@@ -352,11 +347,6 @@ unsigned outlet_route_count(const struct outlet *o)
 struct named outlet_route_source(const struct outlet *o, unsigned i)
 {
     return o->routes[i]->source;
-}
-
-const char *outlet_sink(const struct outlet *o)
-{
-    return o->endpoint->url;
 }
 
 struct tally outlet_route_tally(const struct outlet *o, unsigned i)

@@ -70,7 +70,6 @@ void outlet_free(struct outlet *outlet);
 /* The routes. Any thread. */
 unsigned outlet_route_count(const struct outlet *outlet);
 struct named outlet_route_source(const struct outlet *outlet, unsigned i);
-const char *outlet_sink(const struct outlet *outlet);
 struct tally outlet_tally(const struct outlet *outlet); /* the sum */
 struct tally outlet_route_tally(const struct outlet *outlet, unsigned i);
 const struct pace *outlet_route_pace(const struct outlet *outlet, unsigned i);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "../hex.h"
 #include "../network.h"
 #include "../secret.h"
 
@@ -19,13 +20,6 @@ static enum address_mode mode_of(const struct options *options, const char *name
             return (enum address_mode)i;
     }
     return ADDRESS_KEEP;
-}
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at && (c >= 'A' || (c >= '0' && c <= '9')) ? (int)(at - digits) : -1;
 }
 
 static bool read_key(const char *text, uint8_t key[CRYPTO_PAN_KEY])

@@ -4,7 +4,6 @@
 #include <string.h>
 
 enum {
-    USUAL_ENTRY = 192, /* octets that an entry takes, at least: the index has room for so many */
     ALIGNMENT = 8,
     CROWDED = 256 * 1024, /* less than this free: the largest batches still fit */
 };

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../secret.h"
 #include "../words.h"
 
 static bool unknown_step(const struct document *d, const yaml_node_t *key, struct error *error)

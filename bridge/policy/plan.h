@@ -36,11 +36,11 @@ const char *plan_rejects(const struct plan *plan, unsigned i);
 
 /* SHA-256, in hexadecimal, of all steps, their options, and the contents of the files that these
  * name: two who agreed on a policy can see that both mean the same. Secrets are not in it, only
- * where they come from. False with the error. */
-bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error);
-
-/* The same with the secrets themselves in it: for this process, to see whether anything changed; to be shown to nobody. */
-bool plan_state(const struct plan *plan, char hash[PLAN_HASH], struct error *error);
+ * where they come from. `state` is the same with the secrets
+ * themselves in it: for this process, to see whether anything changed; to be shown to nobody. False
+ * with the error. */
+bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], char state[PLAN_HASH],
+               struct error *error);
 
 /* A line for each step, in plain words. */
 void plan_say(const struct plan *plan, FILE *out);

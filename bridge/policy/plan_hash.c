@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../hex.h"
 #include "../secret.h"
 #include "plan.h"
 
@@ -49,7 +50,7 @@ static bool hash_secret(EVP_MD_CTX *sum, const char *text, struct error *error)
     return true;
 }
 
-static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, bool secrets, struct error *error)
+static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, struct error *error)
 {
     bool ok = true;
     EVP_DigestUpdate(sum, step->ops->name, strlen(step->ops->name) + 1);
@@ -61,37 +62,49 @@ static bool hash_step(EVP_MD_CTX *sum, const struct plan_step *step, bool secret
         EVP_DigestUpdate(sum, spec->name, strlen(spec->name) + 1);
         if (spec->secret)
             EVP_DigestUpdate(sum, secret_shown(text), strlen(secret_shown(text)) + 1);
-        if (spec->secret && secrets)
-            ok = hash_secret(sum, text, error);
-        else if (!spec->secret)
+        else
             ok = hash_values(sum, text, error);
     }
     return ok;
 }
 
-static bool hash_plan(const struct plan *plan, bool secrets, char hash[PLAN_HASH], struct error *error)
+static bool hash_secrets(EVP_MD_CTX *sum, const struct plan_step *step, struct error *error)
+{
+    bool ok = true;
+    for (unsigned i = 0; ok && i < step->options.count; i++) {
+        if (step->options.specs[i]->secret && step->options.texts[i])
+            ok = hash_secret(sum, step->options.texts[i], error);
+    }
+    return ok;
+}
+
+/* What the sum is so far; it can go on. */
+static bool tell(const EVP_MD_CTX *sum, char hash[PLAN_HASH], struct error *error)
 {
     uint8_t octets[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    bool ok =
+        copy && EVP_MD_CTX_copy_ex(copy, sum) == 1 && EVP_DigestFinal_ex(copy, octets, NULL) == 1;
+    EVP_MD_CTX_free(copy);
+    if (!ok)
+        return error_set(error, "SHA-256 is not to be had from the crypto library");
+    hex_write(octets, (PLAN_HASH - 1) / 2, hash);
+    return true;
+}
+
+bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], char state[PLAN_HASH],
+               struct error *error)
+{
     EVP_MD_CTX *sum = EVP_MD_CTX_new();
     bool ok = sum && EVP_DigestInit_ex(sum, EVP_sha256(), NULL) == 1;
     if (!ok)
         error_set(error, "out of memory");
     for (unsigned i = 0; ok && i < plan->count; i++)
-        ok = hash_step(sum, &plan->steps[i], secrets, error);
-    if (ok && EVP_DigestFinal_ex(sum, octets, NULL) != 1)
-        ok = error_set(error, "SHA-256 is not to be had from the crypto library");
-    for (int i = 0; ok && i < 32; i++)
-        snprintf(hash + 2 * i, 3, "%02x", octets[i]);
+        ok = hash_step(sum, &plan->steps[i], error);
+    ok = ok && tell(sum, hash, error);
+    for (unsigned i = 0; ok && i < plan->count; i++)
+        ok = hash_secrets(sum, &plan->steps[i], error);
+    ok = ok && tell(sum, state, error);
     EVP_MD_CTX_free(sum);
     return ok;
-}
-
-bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], struct error *error)
-{
-    return hash_plan(plan, false, hash, error);
-}
-
-bool plan_state(const struct plan *plan, char hash[PLAN_HASH], struct error *error)
-{
-    return hash_plan(plan, true, hash, error);
 }

@@ -131,11 +131,6 @@ bool set_has(const struct set *set, const void *data, size_t len)
     return set->count > 0 && find(set, hash_of(set, data, len), data, len)->at != 0;
 }
 
-size_t set_count(const struct set *set)
-{
-    return set->count;
-}
-
 uint64_t set_memory(const struct set *set)
 {
     return set->slot_count * sizeof *set->slots + set->cap;

@@ -16,7 +16,6 @@ void set_free(struct set *set);
 bool set_add(struct set *set, const void *data, size_t len);
 bool set_has(const struct set *set, const void *data, size_t len);
 
-size_t set_count(const struct set *set);
 uint64_t set_memory(const struct set *set);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hex.h"
+
 enum {
     RECEIPT_FORMAT = 1,
     SHA256_OCTETS = 32,
@@ -24,10 +26,5 @@ struct block {
     uint8_t sha256[SHA256_OCTETS];
 };
 
-/* Lower case, with NUL: `out` has room for 2 * len + 1. */
-void hex_write(const uint8_t *data, unsigned len, char *out);
-
-/* Exactly `len` octets from lower-case digits that end there. */
-bool hex_read(const char *text, uint8_t *out, unsigned len);
 
 #endif

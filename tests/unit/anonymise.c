@@ -17,18 +17,23 @@
 
 static const char *const corpora[] = {"bind", "dnsdist", "knot", "nsd", "recursor", "unbound"};
 
-static struct step *step_of(struct plan *plan, const char *options)
+/* NULL with the error. */
+static struct step *try_step(struct plan *plan, const char *options, struct error *error)
 {
     char path[] = "/tmp/policy-XXXXXX", text[300];
-    struct error error = {{0}};
     int fd = mkstemp(path);
     int len = snprintf(text, sizeof text, "- anonymise: { %s }\n", options);
     assert_int_equal(write(fd, text, (size_t)len), len);
     close(fd);
-    struct step *step = NULL;
-    if (plan_read_file(plan, path, &error))
-        step = plan->steps[0].ops->new (&plan->steps[0].options, &error);
+    bool ok = plan_read_file(plan, path, error);
     unlink(path);
+    return ok ? anonymise_step.new(&plan->steps[0].options, error) : NULL;
+}
+
+static struct step *step_of(struct plan *plan, const char *options)
+{
+    struct error error = {{0}};
+    struct step *step = try_step(plan, options, &error);
     if (!step)
         fail_msg("%s: %s", options, error.text);
     return step;
@@ -396,7 +401,8 @@ static void fields_that_can_say_anything(void **state)
         subject_init(&s, (struct frame){rich.data, (uint32_t)rich.len}, (struct ticket){0});
         assert_int_equal(anonymise_step.judge(step, &s), VERDICT_PASS);
         const struct octets out = {s.frame.data, s.frame.len};
-        const struct octets text = {(const uint8_t *)cases[i].text, (uint32_t)strlen(cases[i].text)};
+        const struct octets text = {(const uint8_t *)cases[i].text,
+                                    (uint32_t)strlen(cases[i].text)};
         if (holds(out, text) != cases[i].stays)
             fail_msg("case %zu: %s", i, cases[i].text);
         buffer_free(&rich);
@@ -526,17 +532,8 @@ static void mistakes(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plan plan = {0};
-        char path[] = "/tmp/policy-XXXXXX", text[300];
         struct error error = {{0}};
-        int fd = mkstemp(path);
-        int len = snprintf(text, sizeof text, "- anonymise: { %s }\n", cases[i].options);
-        assert_int_equal(write(fd, text, (size_t)len), len);
-        close(fd);
-        struct step *step = NULL;
-        if (plan_read_file(&plan, path, &error))
-            step = anonymise_step.new(&plan.steps[0].options, &error);
-        unlink(path);
-        assert_null(step);
+        assert_null(try_step(&plan, cases[i].options, &error));
         if (!strstr(error.text, cases[i].error))
             fail_msg("%s: %s", cases[i].options, error.text);
         plan_free(&plan);

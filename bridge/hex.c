@@ -1,4 +1,4 @@
-#include "receipt/format.h"
+#include "hex.h"
 
 static const char digits[] = "0123456789abcdef";
 
@@ -28,4 +28,9 @@ bool hex_read(const char *text, uint8_t *out, unsigned len)
         out[i] = (uint8_t)(high << 4 | low);
     }
     return text[2 * len] == '\0';
+}
+
+int hex_digit(char c)
+{
+    return digit_of(c >= 'A' && c <= 'F' ? (char)(c | 0x20) : c);
 }
