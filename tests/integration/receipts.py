@@ -371,6 +371,8 @@ class Lost(ReceiptsCase):
         far = self.far(port)
         near, feeder = self.live(port)
         lab.eventually("some lines", lambda: os.path.exists(self.a) and len(intervals_of(self.a)) >= 2)
+        told = far.now()[0]["received"]
+        lab.eventually("messages behind them", lambda: far.now()[0]["received"] > told)
         near.send(signal.SIGKILL)
         near.wait()
         feeder.thread.join()
