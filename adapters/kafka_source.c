@@ -633,6 +633,7 @@ static uint64_t kafka_source_memory(const struct options *options)
 }
 
 const struct source_ops kafka_source_ops = {
+    .has_links = true,
     .upstream_keeps = true,
     .open = kafka_source_open,
     .check = kafka_source_check,

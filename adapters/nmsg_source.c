@@ -273,6 +273,7 @@ static uint64_t nmsg_source_memory(const struct options *options)
 }
 
 const struct source_ops nmsg_source_ops = {
+    .has_links = true,
     .open = nmsg_source_open,
     .run = nmsg_source_run,
     .stop = nmsg_source_stop,

@@ -37,6 +37,7 @@ static const struct cli_option cli_options[] = {
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
     {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
+    {"status-host", "NAME", "a further name that it may be asked by", CLI_RUN, NULL},
     {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
@@ -128,7 +129,7 @@ static void help_schemes(const struct adapter *adapter, FILE *out)
 static void help_overview(FILE *out)
 {
     fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
-          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n\n",
+          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n",
           out);
     for (const struct cli_option *o = cli_options; o->name; o++) {
         char left[48];

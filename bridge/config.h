@@ -11,6 +11,9 @@ struct config {
     char hop[64];
     char *ledger_file;       /* NULL: none */
     char *status;            /* ADDR:PORT to serve metrics on; NULL: none */
+    char **status_hosts;     /* further names by which it may be asked for */
+    unsigned status_host_count;
+    char *file;              /* the configuration file that was read last; NULL: none */
     enum log_format log;
     bool quiet; /* no live line on a terminal */
     uint64_t drain_ms;       /* how long a stop may take */
@@ -23,7 +26,7 @@ struct config {
 /* Everything that is not given: the host's name, the usual times. */
 void config_defaults(struct config *config);
 
-/* The hop's own settings by name: hop, ledger, drain-timeout, status, log, quiet. False with the error. */
+/* The hop's own settings by name: hop, ledger, drain-timeout, status, status-host, log, quiet. False with the error. */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
 
 /* A new source or sink, to be filled in by endpoint_parse or endpoint_begin at once. NULL: out of memory. */

@@ -431,6 +431,12 @@ def metric(port, name):
     return sum(float(value) for value in re.findall(rf"^dnstap_bridge_{name}\{{.*\}} (\S+)$", lines, re.M))
 
 
+def metric_plain(port, name):
+    """A metric without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        return float(re.search(rf"^dnstap_bridge_{name} (\S+)$", answer.read().decode(), re.M).group(1))
+
+
 class Case(unittest.TestCase):
     """A test with a folder of its own; what it started is ended with it."""
 
