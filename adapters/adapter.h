@@ -27,6 +27,9 @@ struct source_ops {
     /* Its messages come in envelopes, or numbered otherwise: it keeps an account of the hops before it (upstream.h). */
     bool has_links;
 
+    /* Does a source with these options end by itself? NULL: never. */
+    bool (*is_finite)(const struct options *options);
+
     /* Claims what the source needs (binds, opens), so that mistakes show before anything runs.
      * NULL with the error. Main thread. */
     struct source *(*open)(const struct place *place, struct error *error);
@@ -65,6 +68,7 @@ struct source_ops {
 struct sink_host {
     const char *hop;
     bool successor; /* a sink of this hop has just ended here: what it left is ours, and no mistake */
+    bool live;      /* some source goes on without end: this is a service, which outlives its restarts */
     /* The sum of the routes into this sink, and what its sources lost, now. The sink's thread. */
     void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
     /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */
@@ -114,6 +118,9 @@ struct sink_ops {
 
     /* As a source's. */
     bool (*check)(const struct place *place, struct error *error);
+
+    /* The same for a run as it will be: `live` as in sink_host. NULL: it makes no difference. */
+    bool (*check_run)(const struct place *place, bool live, struct error *error);
 
     /* Takes format=frames: a batch of data frames as one record. */
     bool takes_frames;

@@ -76,10 +76,9 @@ static bool unknown(const char *argument, struct error *error)
     return error_set(error, "unknown argument '%s'; valid: %s", argument, valid);
 }
 
-enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+static enum cli_action parse(struct config *config, int argc, char **argv, struct error *error)
 {
     enum cli_action action = CLI_RUN;
-    config_defaults(config);
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i] + 2;
         size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(name, "=") : 0;
@@ -109,6 +108,19 @@ enum cli_action cli_parse(struct config *config, int argc, char **argv, struct e
             return CLI_MISTAKE;
     }
     return config_check(config, error) ? action : CLI_MISTAKE;
+}
+
+enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    return parse(config, argc, argv, error);
+}
+
+enum cli_action cli_parse_again(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    config->reload = true;
+    return parse(config, argc, argv, error);
 }
 
 const char *cli_topic(int argc, char **argv)

@@ -213,6 +213,29 @@ static bool check_names(const struct config *config, struct error *error)
     return any_whole || error_set(error, "every sink takes only what the others reject: none is left for the sources");
 }
 
+bool config_is_live(const struct config *config)
+{
+    for (unsigned i = 0; i < config->source_count; i++) {
+        const struct endpoint *source = config->sources[i];
+        const struct source_ops *ops = source->adapter->source;
+        if (!ops->is_finite || !ops->is_finite(&source->options))
+            return true;
+    }
+    return false;
+}
+
+/* What stands where sinks write. At a reload it may be their own. */
+static bool check_targets(const struct config *config, struct error *error)
+{
+    for (unsigned i = 0; !config->reload && i < config->sink_count; i++) {
+        const struct endpoint *sink = config->sinks[i];
+        const struct sink_ops *ops = sink->adapter->sink;
+        if (ops->check_run && !ops->check_run(&sink->place, config_is_live(config), error))
+            return error_prefix(error, sink->url);
+    }
+    return true;
+}
+
 bool config_check(const struct config *config, struct error *error)
 {
     if (config->source_count == 0)
@@ -229,7 +252,7 @@ bool config_check(const struct config *config, struct error *error)
                              sink->url, options_string(&sink->options, "ring"), text);
         }
     }
-    return check_names(config, error) && ledger_file_check(config, error);
+    return check_names(config, error) && check_targets(config, error) && ledger_file_check(config, error);
 }
 
 static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *url)

@@ -13,6 +13,7 @@ struct config {
     char *status;            /* ADDR:PORT to serve metrics on; NULL: none */
     char **status_hosts;     /* further names by which it may be asked for */
     unsigned status_host_count;
+    bool reload;             /* it is read again while it runs: what sinks write to is theirs */
     char *file;              /* the configuration file that was read last; NULL: none */
     enum log_format log;
     bool quiet; /* no live line on a terminal */
@@ -34,6 +35,9 @@ struct endpoint *config_add(struct config *config, enum direction direction, str
 
 /* The most octets that a batch from this source takes. */
 uint64_t config_batch_max(const struct endpoint *source);
+
+/* Does some source go on without end? */
+bool config_is_live(const struct config *config);
 
 /* Does a sink take what other sinks' policies take out, and nothing else: does a step name it behind `rejects`? */
 bool config_is_diverted(const struct config *config, unsigned sink);

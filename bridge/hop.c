@@ -213,6 +213,7 @@ static struct hop *hop_new(const struct config *config, struct bell *changed)
         return NULL;
     strcpy(hop->name, config->hop);
     hop->drain_ms = config->drain_ms;
+    hop->live = config_is_live(config);
     hop->changed = changed;
     pthread_mutex_init(&hop->lock, NULL);
     clock_gettime(CLOCK_MONOTONIC, &hop->started);

@@ -104,6 +104,7 @@ struct hop {
     struct past_source past_sources[HOP_PAST_SOURCES];
     unsigned past_source_count;
     _Atomic uint64_t lost; /* before this hop, over all sources */
+    bool live;             /* some source goes on without end */
     bool running;          /* threads are started */
     bool closing;
     struct timespec started;

@@ -169,6 +169,7 @@ struct exit *exit_open(struct hop *hop, struct endpoint *endpoint, struct exit_r
     exit->name = (struct named){.url = endpoint->url, .nth = exit_number(hop, endpoint->url)};
     exit->host = (struct sink_host){.hop = hop->name,
                                     .successor = role.successor,
+                                    .live = hop->live,
                                     .ledger = exit_ledger,
                                     .path = exit_path,
                                     .policy = exit_policy,

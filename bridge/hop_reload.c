@@ -213,6 +213,7 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     if (!c)
         return error_set(error, "out of memory");
     c->next = next;
+    hop->live = config_is_live(next);
     compare_sources(hop, c);
     compare_sinks(hop, c);
     unsigned feeds = hop->feed_count, exits = hop->exit_count, awaited = hop->awaited_count;

@@ -123,7 +123,7 @@ static void read_again(struct run *run)
     struct config next;
     struct error error = {{0}};
     hop_reopen(run->hop);
-    enum cli_action action = cli_parse(&next, run->argc, run->argv, &error);
+    enum cli_action action = cli_parse_again(&next, run->argc, run->argv, &error);
     if (action == CLI_RUN && hop_reload(run->hop, &next, &error)) {
         change_settings(run->config, &next);
         log_line(LOG_INFO, "the configuration was read again");
