@@ -11,7 +11,7 @@ static const struct option_spec source_options[] = {
      .meaning = "close a sender that has not begun after this time"},
     {.name = "max-connections", .type = OPTION_COUNT, .fallback = "4096", .min = 1, .max = 1000000,
      .meaning = "senders at once; a further one is turned away"},
-    {.name = "partial", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096,
+    {.name = "partial", .type = OPTION_SIZE, .fallback = "64MiB", .min = 4096, .max = (uint64_t)1 << 40,
      .meaning = "memory for unfinished frames of all senders; one that needs more is closed"},
     ACCESS_OPTIONS,
     {.name = "max-handshakes", .type = OPTION_COUNT, .fallback = "128", .min = 1, .max = 100000,

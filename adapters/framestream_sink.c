@@ -245,12 +245,9 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
         .delay_max_ms = (int)options_number(place->options, "reconnect"),
         .delay_ms = FIRST_DELAY_MS,
     };
-    if (!options_is(place->options, "format", "dnstap"))
-        error_set(error, "Frame Streams carry format=dnstap only");
-    else if (!waker_init(&s->waker))
+    if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (address_check(place, error) &&
-             (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error))))
+    else if (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error)))
         return s;
     framestream_sink_free(s);
     return NULL;
@@ -267,6 +264,8 @@ static uint64_t framestream_sink_memory(const struct options *options, uint64_t 
 
 static bool framestream_sink_check(const struct place *place, struct error *error)
 {
+    if (!options_is(place->options, "format", "dnstap"))
+        return error_set(error, "Frame Streams carry format=dnstap only");
     return address_check(place, error) && tls_check(place, false, error);
 }
 

@@ -180,7 +180,6 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
                                    struct error *error)
 {
     (void)host;
-    unsigned interface;
     struct sink *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(error, "out of memory");
@@ -191,11 +190,9 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
     s->flush_ms = options_number(place->options, "flush");
     s->rate = options_number(place->options, "rate");
     nmsg_maker_init(&s->maker, place->options);
-    if (options_given(place->options, "format"))
-        error_set(error, "carries NMSG only; leave format= out, type= says what is in it");
-    else if (!waker_init(&s->waker))
+    if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (address_check(place, error) && nmsg_interface(place->options, &interface, error) && open_writer(s, error))
+    else if (open_writer(s, error))
         return s;
     nmsg_sink_free(s);
     return NULL;
@@ -432,8 +429,16 @@ static uint64_t nmsg_sink_memory(const struct options *options, uint64_t batch_m
            nmsg_writer_memory(&config, batch_max);
 }
 
+static bool nmsg_sink_check(const struct place *place, struct error *error)
+{
+    unsigned interface;
+    if (options_given(place->options, "format"))
+        return error_set(error, "carries NMSG only; leave format= out, type= says what is in it");
+    return address_check(place, error) && nmsg_interface(place->options, &interface, error);
+}
+
 const struct sink_ops nmsg_sink_ops = {
-    .check = address_check,
+    .check = nmsg_sink_check,
     .open = nmsg_sink_open,
     .write = nmsg_sink_write,
     .idle = nmsg_sink_idle,

@@ -283,8 +283,14 @@ static uint64_t nmsg_source_memory(const struct options *options)
            options_number(options, "receive-buffer");
 }
 
+static bool nmsg_source_check(const struct place *place, struct error *error)
+{
+    unsigned interface;
+    return address_check(place, error) && nmsg_interface(place->options, &interface, error);
+}
+
 const struct source_ops nmsg_source_ops = {
-    .check = address_check,
+    .check = nmsg_source_check,
     .open = nmsg_source_open,
     .run = nmsg_source_run,
     .stop = nmsg_source_stop,
