@@ -125,6 +125,7 @@ static const char *http_sink_format_of(const struct place *place)
 
 const struct sink_ops http_sink_ops = {
     .format_of = http_sink_format_of,
+    .check = poster_check,
     .open = http_sink_open,
     .write = http_sink_write,
     .idle = http_sink_idle,
