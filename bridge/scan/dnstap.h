@@ -83,7 +83,7 @@ struct dnstap_view {
     int32_t socket_family;
     int32_t socket_protocol;
     int32_t http_protocol;
-    struct octets query_address; /* 4 or 16 octets, if the sender keeps to the schema */
+    struct octets query_address; /* 4 or 16 octets, if the sender keeps to the schema; address.h */
     struct octets response_address;
     uint32_t query_port;
     uint32_t response_port;
