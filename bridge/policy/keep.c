@@ -10,18 +10,29 @@ struct step {
     struct match *match;
 };
 
-static struct step *keep_new(const struct options *options, struct error *error)
+static struct step *step_new(const struct options *options, enum match_questions questions,
+                             struct error *error)
 {
     struct step *step = calloc(1, sizeof *step);
     if (!step) {
         error_set(error, "out of memory");
         return NULL;
     }
-    step->match = match_new(options, error);
+    step->match = match_new(options, questions, error);
     if (step->match)
         return step;
     free(step);
     return NULL;
+}
+
+static struct step *keep_new(const struct options *options, struct error *error)
+{
+    return step_new(options, MATCH_BOTH, error);
+}
+
+static struct step *drop_new(const struct options *options, struct error *error)
+{
+    return step_new(options, MATCH_EITHER, error);
 }
 
 static void keep_free(struct step *step)
@@ -76,7 +87,7 @@ const struct step_ops drop_step = {
     .name = "drop",
     .summary = "takes out messages that fit: of each list that is given, one entry",
     .options = match_options,
-    .new = keep_new,
+    .new = drop_new,
     .free = keep_free,
     .judge = drop_judge,
     .say = drop_say,

@@ -15,6 +15,7 @@ enum { TYPES = 65536, RCODES = 4096, EVENT_BIT = 63 };
 
 struct match {
     unsigned asked; /* bits: which of the criteria below */
+    enum match_questions questions;
     uint64_t types, protocols;
     uint8_t rcodes[RCODES / 8];
     uint8_t *qtypes; /* TYPES bits */
@@ -192,10 +193,25 @@ static bool add_qtype(struct match *m, const char *text, struct error *error)
     return error_set(error, "'%s' is no type of record, such as AAAA or TYPE65280", text);
 }
 
-static bool has_qtype(const struct match *m, struct subject *s)
+static bool questions_fit(const struct match *m, struct subject *s,
+                          bool (*fits)(const struct match *m, const struct question *q))
 {
     const struct question *q = subject_question(s);
-    return q && has_bit(m->qtypes, q->type);
+    const bool enough = m->questions == MATCH_EITHER; /* one that fits */
+    if (!q || fits(m, q) == enough)
+        return q && enough;
+    const struct question *other = subject_other_question(s);
+    return other ? fits(m, other) : !enough;
+}
+
+static bool qtype_fits(const struct match *m, const struct question *q)
+{
+    return has_bit(m->qtypes, q->type);
+}
+
+static bool has_qtype(const struct match *m, struct subject *s)
+{
+    return questions_fit(m, s, qtype_fits);
 }
 
 static bool add_name(struct name_set **set, const char *text, struct error *error)
@@ -214,10 +230,14 @@ static bool add_qname(struct match *m, const char *text, struct error *error)
     return add_name(&m->qnames, text, error);
 }
 
+static bool qname_fits(const struct match *m, const struct question *q)
+{
+    return name_set_has(m->qnames, q);
+}
+
 static bool has_qname(const struct match *m, struct subject *s)
 {
-    const struct question *q = subject_question(s);
-    return q && name_set_has(m->qnames, q);
+    return questions_fit(m, s, qname_fits);
 }
 
 static bool add_rcode(struct match *m, const char *text, struct error *error)
@@ -288,13 +308,15 @@ static bool add_entry(void *arg, const char *text, struct error *error)
     return criteria[filling->criterion].add(filling->match, text, error);
 }
 
-struct match *match_new(const struct options *options, struct error *error)
+struct match *match_new(const struct options *options, enum match_questions questions,
+                        struct error *error)
 {
     struct match *match = calloc(1, sizeof *match);
     if (!match) {
         out_of_memory(error);
         return NULL;
     }
+    match->questions = questions;
     bool ok = true;
     for (unsigned i = 0; ok && i < CRITERIA; i++) {
         const char *text = options_string(options, criteria[i].name);

@@ -200,6 +200,48 @@ class Policies(lab.Case):
         if not SHORT:  # a sanitizer has memory of its own
             self.assertLess(peak, ceiling)
 
+    def data(self, name):
+        return os.path.join(os.environ["TEST_DATA"], name)
+
+    def test_a_short_subnet_option_costs_nothing(self):
+        """A client writes /24 and no octet of an address into its option, with a record behind it."""
+        routes = self.run_config({"out": self.file("out.json", [{"anonymise": {"subnet": "prefix"}}])},
+                                 {"url": self.data("short-subnet.fstrm")})
+        self.assertEqual(routes["out"]["delivered"], 1)
+        [line] = self.lines("out.json")
+        self.assertNotIn("parse_error", line)
+        before = os.path.getsize(self.data("short-subnet.fstrm"))
+        self.run_config({"out": self.file("out.fstrm", [{"anonymise": {"subnet": "prefix"}}])},
+                        {"url": self.data("short-subnet.fstrm")})
+        self.assertLessEqual(os.path.getsize(self.path("out.fstrm")), before)
+
+    def test_a_response_without_its_question(self):
+        routes = self.run_config({"out": self.file("out.json", [{"drop": {"qname": "*.internal"}}]),
+                                  "kept": self.file("kept.json", [{"keep": {"qname": "*.internal"}}])},
+                                 {"url": self.data("no-question.fstrm")})
+        self.assertEqual((routes["out"]["filtered"], routes["kept"]["delivered"]), (1, 1))
+
+    def test_one_client_in_two_forms(self):
+        """CoreDNS sends IPv4 addresses in 16 octets."""
+        url = self.data("mapped-address.fstrm")
+        routes = self.run_config({"all": self.file("all.json"), "text": self.file("all.yaml"),
+                                  "cut": self.file("cut.json", [{"anonymise": {"client": "prefix"}}]),
+                                  "one": self.file("one.json", [{"dedupe": {"key": ["client"]}}]),
+                                  "raw": self.file("raw.fstrm")}, {"url": url})
+        self.assertEqual({m["query_address"] for m in self.lines("all.json")}, {"192.0.2.1"})
+        self.assertEqual({m["query_address"] for m in self.lines("cut.json")}, {"192.0.2.0"})
+        self.assertEqual(routes["one"]["filtered"], 1)
+        self.assertNotIn("ffff", lab.read_file(self.path("all.yaml")).decode())
+        self.assertEqual(lab.frames_of(self.path("raw.fstrm")), lab.frames_of(url))  # what nobody asked to change
+
+    def test_a_signature_tells_nothing(self):
+        self.run_config({"out": self.file("out.fstrm", [{"anonymise": {"client": "prefix"}}]),
+                         "json": self.file("out.json", [{"anonymise": {"client": "prefix"}}])},
+                        {"url": self.data("tsig.fstrm")})
+        self.assertIn(b"customer", lab.read_file(self.data("tsig.fstrm")))
+        self.assertNotIn(b"customer", lab.read_file(self.path("out.fstrm")))
+        self.assertNotIn("parse_error", self.lines("out.json")[0])
+
     def test_five_channels_flow(self):
         """The demonstration, as anybody runs it."""
         lab.need("unbound", "knotd", "kdig")

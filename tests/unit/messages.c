@@ -104,6 +104,10 @@ struct message message_new(const struct recipe *r)
         m.has_query_message = true;
         m.query_message = wire;
     }
+    if (r->query) {
+        m.has_query_message = true;
+        m.query_message = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)r->query, .len = r->query_len};
+    }
     struct message message = {.len = (uint32_t)dnstap__dnstap__get_packed_size(&d)};
     message.data = malloc(message.len);
     if (message.data)

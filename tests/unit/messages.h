@@ -23,6 +23,8 @@ struct recipe {
     const char *zone;   /* query_zone */
     const uint8_t *dns; /* the whole DNS message instead */
     uint32_t dns_len;
+    const uint8_t *query; /* beside a response: the query's DNS message */
+    uint32_t query_len;
 };
 
 struct message message_new(const struct recipe *recipe);

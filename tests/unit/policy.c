@@ -191,6 +191,72 @@ static void each_criterion(void **state)
     message_free(&message);
 }
 
+/* A response may leave its question out, or bear another one than the query beside it. */
+static void questions_of_both_messages(void **state)
+{
+    (void)state;
+    static const uint8_t query[] = "\0\1\1\0\0\1\0\0\0\0\0\0\4host\10internal\0\0\1\0\1";
+    static const uint8_t bare[] = "\0\1\x81\1\0\0\0\0\0\0\0\0";
+    static const uint8_t other[] = "\0\1\x81\1\0\1\0\0\0\0\0\0\7example\0\0\x1c\0\1";
+    static const struct {
+        const char *policy;
+        bool bare_passes, other_passes;
+    } cases[] = {
+        {"- drop: { qname: \"*.internal\" }", false, false},
+        {"- drop: { qname: example }", true, false},
+        {"- drop: { qtype: A }", false, false},
+        {"- drop: { qtype: MX }", true, true},
+        {"- keep: { qname: \"*.internal\" }", true, false},
+        {"- keep: { qname: example }", false, false},
+        {"- keep: { qname: [ example, \"*.internal\" ] }", true, true},
+        {"- keep: { qtype: A }", true, false},
+        {"- keep: { qtype: [ A, AAAA ] }", true, true},
+    };
+    struct recipe recipe = {.type = 6, .query = query, .query_len = sizeof query - 1};
+    recipe.dns = bare;
+    recipe.dns_len = sizeof bare - 1;
+    struct message without = message_new(&recipe);
+    recipe.dns = other;
+    recipe.dns_len = sizeof other - 1;
+    struct message with = message_new(&recipe);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (lets_through(cases[i].policy, &without) != cases[i].bare_passes)
+            fail_msg("no question: %s", cases[i].policy);
+        if (lets_through(cases[i].policy, &with) != cases[i].other_passes)
+            fail_msg("another question: %s", cases[i].policy);
+    }
+    message_free(&without);
+    message_free(&with);
+}
+
+/* ::ffff:192.0.2.1 is 192.0.2.1, for every step. */
+static void one_client_in_two_forms(void **state)
+{
+    (void)state;
+    struct message messages[2];
+    static const char *const clients[2] = {"192.0.2.1", "::ffff:192.0.2.1"};
+    for (int i = 0; i < 2; i++)
+        messages[i] = message_new(&(struct recipe){
+            .type = 5, .client = clients[i], .server = clients[1 - i], .qname = "example", .qtype = 1});
+    for (int i = 0; i < 2; i++) {
+        assert_true(lets_through("- keep: { client: 192.0.2.0/24, server: 192.0.2.1 }", &messages[i]));
+        assert_false(lets_through("- drop: { client: \"::ffff:192.0.2.0/120\" }", &messages[i]));
+        assert_false(lets_through("- keep: { client: \"::/0\" }", &messages[i]));
+    }
+    for (unsigned seed = 0; seed < 20; seed++) {
+        char text[100];
+        snprintf(text, sizeof text, "- sample: { one-in: 2, by: client, seed: %u }", seed);
+        assert_int_equal(lets_through(text, &messages[0]), lets_through(text, &messages[1]));
+    }
+    struct rig *rig = rig_new("- dedupe: { key: [ client, server ] }");
+    run(rig, messages, 2);
+    policy_tick(rig->policy, true);
+    assert_int_equal(account_read(&rig->account).filtered, 1);
+    rig_free(rig);
+    message_free(&messages[0]);
+    message_free(&messages[1]);
+}
+
 /* An rcode beyond the header's four bits is in EDNS. */
 static void extended_rcodes(void **state)
 {
@@ -477,6 +543,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_criterion),
         cmocka_unit_test(extended_rcodes),
+        cmocka_unit_test(questions_of_both_messages),
+        cmocka_unit_test(one_client_in_two_forms),
         cmocka_unit_test(lists_from_files),
         cmocka_unit_test(ways),
         cmocka_unit_test(whole_batches_are_handed_on),
