@@ -1,6 +1,7 @@
 /* Sends NMSG containers as UDP datagrams. Messages are gathered into the open container; datagrams
  * that are ready are gathered and handed to the kernel many at a time. Each container holds tickets
  * for its messages, and they are settled when the kernel has taken its last datagram. */
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -150,6 +151,7 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
 /* The first `n` tickets are done with. */
 static void settle_held(struct sink *s, unsigned n, enum outcome outcome)
 {
+    assert(n <= s->held_sealed && s->held_sealed <= s->held_count);
     for (unsigned i = 0; i < n; i++) {
         ticket_settle(&s->held[i].ticket, outcome, s->held[i].count);
         ticket_drop(&s->held[i].ticket);
@@ -247,6 +249,7 @@ static bool take_datagram(void *arg, struct octets datagram, bool last)
     struct sink *s = arg;
     if (s->ready == SLOTS && !send_ready(s))
         return false;
+    assert(s->ready < SLOTS && s->held_sealed <= s->held_count);
     struct slot *slot = &s->slots[s->ready++];
     memcpy(slot->data, datagram.data, datagram.len);
     slot->len = datagram.len;
@@ -266,7 +269,8 @@ static void seal(struct sink *s)
         return;
     if (waker_woken(&s->waker))
         return;
-    send_ready(s); /* in order: what stands before it is settled first */
+    if (!send_ready(s)) /* in order: what stands before it is settled first */
+        return;
     s->torn = false;
     s->held_sealed = s->held_count;
     settle_held(s, s->held_count, OUTCOME_FAILED);
@@ -282,6 +286,7 @@ static void flush(struct sink *s)
 static void hold(struct sink *s, const struct parcel *parcel, bool *held_here)
 {
     if (!*held_here || s->held_count == s->held_sealed) {
+        assert(s->held_count < HELD_MAX);
         s->held[s->held_count++] = (struct held){.ticket = ticket_take(parcel)};
         *held_here = true;
     }
@@ -304,6 +309,8 @@ static void put_message(struct sink *s, const struct parcel *parcel, struct fram
     }
     if (s->held_count == HELD_MAX)
         flush(s);
+    if (s->held_count == HELD_MAX)
+        return; /* interrupted: the message stays in flight */
     bool put = nmsg_writer_put(s->writer, &payload);
     if (!put && nmsg_writer_count(s->writer) > 0) {
         seal(s);
