@@ -30,7 +30,7 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
 bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, struct entrance *entrance);
 
 /* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over, with its
- * plan_hash. What its steps
+ * policy_hash. What its steps
  * send elsewhere goes to `gates` (as many as the plan has plan_rejects), which are borrowed; their "source's thread" is the
  * outlet's. False: out of memory, nothing changed. */
 bool outlet_change_policy(struct outlet *outlet, struct policy *policy, const char *hash, struct intake *const *gates,

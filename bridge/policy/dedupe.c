@@ -12,6 +12,7 @@
 #include "../capped.h"
 #include "../scan/dns_check.h"
 #include "../scan/rdata_rewrite.h"
+#include "canonical.h"
 #include "dedupe_table.h"
 #include "rcode.h"
 #include "step.h"
@@ -276,6 +277,11 @@ static void dedupe_say(const struct options *options, FILE *out)
         fputs(*at == '\n' ? ", " : (const char[]){*at, '\0'}, out);
 }
 
+static void dedupe_put_canonical(const struct step *step, struct buffer *out)
+{
+    canonical_put_number(step->parts, out);
+}
+
 const struct step_ops dedupe_step = {
     .name = "dedupe",
     .summary = "one message stands for all that are alike within a time, and says for how many",
@@ -284,6 +290,7 @@ const struct step_ops dedupe_step = {
     .free = dedupe_free,
     .judge = dedupe_judge,
     .say = dedupe_say,
+    .put_canonical = dedupe_put_canonical,
     .memory = dedupe_memory,
     .tick = dedupe_tick,
     .due = dedupe_due,

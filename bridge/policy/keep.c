@@ -72,6 +72,11 @@ static uint64_t keep_memory(const struct step *step)
     return match_memory(step->match);
 }
 
+static void keep_put_canonical(const struct step *step, struct buffer *out)
+{
+    match_put_canonical(step->match, out);
+}
+
 const struct step_ops keep_step = {
     .name = "keep",
     .summary = "lets through only messages that fit: of each list that is given, one entry",
@@ -80,6 +85,7 @@ const struct step_ops keep_step = {
     .free = keep_free,
     .judge = keep_judge,
     .say = keep_say,
+    .put_canonical = keep_put_canonical,
     .memory = keep_memory,
 };
 
@@ -91,5 +97,6 @@ const struct step_ops drop_step = {
     .free = keep_free,
     .judge = drop_judge,
     .say = drop_say,
+    .put_canonical = keep_put_canonical,
     .memory = keep_memory,
 };

@@ -24,6 +24,9 @@ void match_free(struct match *match);
  * fit. */
 bool match_fits(const struct match *match, struct subject *subject);
 
+/* Appends what is asked, however it was written: for the policy's hash. */
+void match_put_canonical(const struct match *match, struct buffer *out);
+
 uint64_t match_memory(const struct match *match);
 
 #endif

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -241,6 +242,37 @@ class Policies(lab.Case):
         self.assertIn(b"customer", lab.read_file(self.data("tsig.fstrm")))
         self.assertNotIn(b"customer", lab.read_file(self.path("out.fstrm")))
         self.assertNotIn("parse_error", self.lines("out.json")[0])
+
+    def test_an_empty_list_is_refused(self):
+        """At the start, by --check, and when it becomes empty under way."""
+        names = self.write("names.txt", b"# none\n")
+        sinks = {"out": self.file("out.json", [{"drop": {"qname": "file:" + names}}])}
+        address = self.path("in")
+        config = self.config(sinks, {"url": "unix:" + address})
+        for more in ((), ("--check",)):
+            refused = self.program(lab.BRIDGE, "--config", config, *more)
+            self.assertEqual(refused.wait(), 2)
+            for part in (f"{names}: has no entry", "qname", config + ":1:", "out.json"):
+                self.assertIn(part, refused.log())
+        self.write("names.txt", b"nothing.example\n")
+        bridge = self.bridge("--config", config).ready()
+        sock = lab.sender(address)
+        sock.sendall(lab.data(self.messages[0]))
+        lab.eventually("the first", lambda: bridge.now()[0]["delivered"] == 1)
+        self.write("names.txt", b"")
+        bridge.send(signal.SIGHUP)
+        bridge.wait_log(f"{names}: has no entry")
+        sock.sendall(lab.data(self.messages[0]))
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        self.assertEqual(bridge.route()["delivered"], 2)
+
+    def test_lists_as_others_write_them(self):
+        for name in ("hosts-file.txt", "bom.txt"):
+            policy = self.write("policy.yaml", b"- drop: { qname: 'file:%s' }\n" % self.data(name).encode())
+            checked = self.program(lab.BRIDGE, "--check", "--from", lab.corpus("unbound"), "--to",
+                                   f"{self.path('x.json')}#policy={policy}")
+            self.assertEqual(checked.wait(), 0, checked.log())
 
     def test_five_channels_flow(self):
         """The demonstration, as anybody runs it."""

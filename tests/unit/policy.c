@@ -493,18 +493,21 @@ static void mistakes(void **state)
         {"- keep", "asks for nothing"},
         {"- keep: { rejects: a }", "asks for nothing"},
         {"- keep: { qname: a, }\n  drop: { qname: b }", "expected one step"},
-        {"- keep: { type: CLIENT }", "no message type"},
-        {"- keep: { client: 1.2.3 }", "no ADDRESS"},
-        {"- keep: { client: 1.2.3.4/33 }", "no ADDRESS"},
-        {"- keep: { qname: a..b }", "no domain name"},
+        {"- keep: { type: CLIENT }", "not a message type"},
+        {"- keep: { client: 1.2.3 }", "not ADDRESS"},
+        {"- keep: { client: 1.2.3.4/33 }", "not ADDRESS"},
+        {"- keep: { qname: a..b }", "not a domain name"},
+        {"- keep: { type: EVENT, qname: [] }", "'qname' is an empty list"},
+        {"- dedupe: { key: [] }", ":1:18: 'key' is an empty list"},
+        {"- sample: { one-in: 2 }\n- keep: { qname: a..b }", ":2:3: keep: qname: 'a..b'"},
         {"- keep: { qname: \"file:/does/not/exist\" }", "/does/not/exist: cannot be read"},
-        {"- keep: { rcode: 4096 }", "no rcode"},
-        {"- keep: { qtype: TYPE65536 }", "no type of record"},
-        {"- keep: { protocol: SCTP }", "no socket protocol"},
+        {"- keep: { rcode: 4096 }", "not an rcode"},
+        {"- keep: { qtype: TYPE65536 }", "not a type of record"},
+        {"- keep: { protocol: SCTP }", "not a socket protocol"},
         {"- sample: { one-in: 0 }", "takes 1 to"},
         {"- sample: { by: pair }", "one-in: is missing"},
         {"- limit: { burst: 1 }", "rate: is missing"},
-        {"- keep: [", "is no YAML"},
+        {"- keep: [", "invalid YAML"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plan plan = {0};
@@ -517,25 +520,133 @@ static void mistakes(void **state)
     }
 }
 
+static void hash_of(const char *text, char hash[PLAN_HASH])
+{
+    char inside[PLAN_HASH];
+    struct plan plan = {0};
+    struct error error = {{0}};
+    assert_true(read_policy(text, &plan, &error));
+    struct policy *policy = policy_new(&plan, &error);
+    if (!policy)
+        fail_msg("%s: %s", text, error.text);
+    assert_true(policy_hash(policy, hash, inside, &error));
+    assert_int_equal(strlen(hash), 64);
+    policy_free(policy);
+    plan_free(&plan);
+}
+
 /* The same policy in other words has another hash only where it means something else. */
 static void hashes(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "- keep: { qname: a }", "policy:\n  - keep:\n      qname: a\n", "- keep: { qname: b }",
-        "- drop: { qname: a }", "- keep: { qname: a, rejects: c }"};
-    char hash[5][PLAN_HASH], inside[PLAN_HASH];
-    for (int i = 0; i < 5; i++) {
+    static const char *const alike[][2] = {
+        {"- keep: { qname: a }", "policy:\n  - keep:\n      qname: A.\n"},
+        {"- keep: { qname: [ b, a, \"*.c\", a ] }", "- keep: { qname: [ \"*.C.\", \"\\\\097\", b ] }"},
+        {"- keep: { client: [ 192.0.2.0/24, 10.0.0.1 ] }", "- keep: { client: [ 10.0.0.1/32, 192.0.2.7/24 ] }"},
+        {"- keep: { type: [ CLIENT_QUERY, EVENT ], qtype: A }", "- keep: { qtype: TYPE1, type: [ event, client_query ] }"},
+        {"- keep: { rcode: [ 3, NOERROR ] }", "- keep: { rcode: [ noerror, NXDOMAIN ] }"},
+        {"- dedupe: { window: 10s }", "- dedupe: { window: 10000ms, memory: 16384KiB }"},
+        {"- dedupe: { key: [ qname, type ] }", "- dedupe: { key: [ type, qname ] }"},
+    };
+    static const char *const unlike[][2] = {
+        {"- keep: { qname: a }", "- keep: { qname: b }"},
+        {"- keep: { qname: a }", "- keep: { qname: \"*.a\" }"},
+        {"- keep: { qname: a }", "- drop: { qname: a }"},
+        {"- keep: { qname: a }", "- keep: { bailiwick: a }"},
+        {"- keep: { qname: a }", "- keep: { qname: a, rejects: c }"},
+        {"- keep: { identity: a }", "- keep: { identity: A }"},
+        {"- keep: { client: 10.0.0.0/8 }", "- keep: { server: 10.0.0.0/8 }"},
+        {"- dedupe: { window: 10s }", "- dedupe: { window: 11s }"},
+        {"- keep: { qname: a }\n- drop: { qname: b }", "- drop: { qname: b }\n- keep: { qname: a }"},
+        {"- dedupe: { key: type }", "- dedupe: { key: qname }"},
+    };
+    char a[PLAN_HASH], b[PLAN_HASH];
+    for (size_t i = 0; i < sizeof alike / sizeof alike[0]; i++) {
+        hash_of(alike[i][0], a);
+        hash_of(alike[i][1], b);
+        if (strcmp(a, b) != 0)
+            fail_msg("%s is %s", alike[i][0], alike[i][1]);
+    }
+    for (size_t i = 0; i < sizeof unlike / sizeof unlike[0]; i++) {
+        hash_of(unlike[i][0], a);
+        hash_of(unlike[i][1], b);
+        if (strcmp(a, b) == 0)
+            fail_msg("%s is not %s", unlike[i][0], unlike[i][1]);
+    }
+}
+
+/* A list as others write it, and what of it fits. */
+static void list_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list, *text;
+        unsigned len;
+        const char *error; /* NULL: it holds ads.example.org, or the client 192.0.2.1 */
+    } cases[] = {
+#define TEXT(octets) octets, sizeof octets - 1
+        {"qname", TEXT("# hosts\n0.0.0.0 ads.example.org\n"), NULL},
+        {"qname", TEXT("127.0.0.1\tlocalhost\n::1 localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 x.example ads.example.org # ads\n"), NULL},
+        {"qname", TEXT("\xef\xbb\xbf" "ads.example.org\r\n"), NULL},
+        {"qname", TEXT("ADS.example.org."), NULL},
+        {"qname", TEXT("; zone\n*.example.org ; and all below\n"), NULL},
+        {"bailiwick", TEXT("0.0.0.0 zone.example\n"), NULL},
+        {"client", TEXT("192.0.2.0/24 ; SBL1\n"), NULL},
+        {"client", TEXT("\xef\xbb\xbf# a\r\n192.0.2.1\r\n"), NULL},
+        {"qname", TEXT(""), "has no entry"},
+        {"qname", TEXT("# nothing\n\n\r\n"), "has no entry"},
+        {"client", TEXT("\n"), "has no entry"},
+        {"type", TEXT("#\n"), "has no entry"},
+        {"identity", TEXT("\xef\xbb\xbf"), "has no entry"},
+        {"qname", TEXT("a.example\n||ads.example.org^\n"), ":2: '||ads.example.org^' is not a domain name"},
+        {"qname", TEXT("a.example\n! comment of another kind\n"), ":2: '!' is followed by"},
+        {"qname", TEXT("address=/ads.example.org/\n"), ":1: "},
+        {"qname", TEXT("local-zone: \"ads.example.org\" static\n"), ":1: "},
+        {"qname", TEXT("http://ads.example.org/\n"), ":1: "},
+        {"qname", TEXT("\n192.0.2.1\n"), ":2: '192.0.2.1' is an address"},
+        {"qname", TEXT("ads.*.org\n"), ":1: "},
+        {"qname", TEXT(".example.org\n"), ":1: "},
+        {"qname", TEXT("a\0d\0s\0\n\0"), ":1: a NUL"},
+        {"qname", TEXT("m\xfcnchen.example\n"), ":1: "},
+        {"client", TEXT("0.0.0.0 ads.example.org\n"), ":1: "},
+        {"qtype", TEXT("A\nA AAAA\n"), ":2: "},
+    };
+    struct message message = message_new(&(struct recipe){
+        .type = 5, .client = "192.0.2.1", .qname = "ads.example.org", .qtype = 1, .zone = "zone.example"});
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/list-XXXXXX", text[100];
         struct plan plan = {0};
         struct error error = {{0}};
-        assert_true(read_policy(texts[i], &plan, &error));
-        assert_true(plan_hash(&plan, hash[i], inside, &error));
-        assert_int_equal(strlen(hash[i]), 64);
+        int fd = mkstemp(path);
+        assert_int_equal(write(fd, cases[i].text, cases[i].len), cases[i].len);
+        close(fd);
+        snprintf(text, sizeof text, "- keep: { %s: \"file:%s\" }", cases[i].list, path);
+        if (!cases[i].error) {
+            if (!lets_through(text, &message))
+                fail_msg("case %zu", i);
+        } else {
+            assert_true(read_policy(text, &plan, &error));
+            if (policy_new(&plan, &error) || !strstr(error.text, cases[i].error) || !strstr(error.text, path))
+                fail_msg("case %zu: %s", i, error.text);
+        }
         plan_free(&plan);
+        unlink(path);
     }
-    assert_string_equal(hash[0], hash[1]);
-    for (int i = 2; i < 5; i++)
-        assert_string_not_equal(hash[0], hash[i]);
+    message_free(&message);
+}
+
+static void international_names(void **state)
+{
+    (void)state;
+    struct message message =
+        message_new(&(struct recipe){.type = 5, .qname = "www.xn--mnchen-3ya.example", .qtype = 1});
+    assert_true(lets_through("- keep: { qname: \"www.M\u00dcNCHEN.example.\" }", &message));
+    assert_true(lets_through("- keep: { qname: \"*.m\u00fcnchen.example\" }", &message));
+    assert_true(lets_through("- keep: { qname: www.xn--mnchen-3ya.example }", &message));
+    message_free(&message);
+    message = message_new(&(struct recipe){.type = 5, .qname = "xn--strae-oqa.example", .qtype = 1});
+    assert_true(lets_through("- keep: { qname: \"stra\u00dfe.example\" }", &message));
+    message_free(&message);
 }
 
 int main(void)
@@ -554,6 +665,8 @@ int main(void)
         cmocka_unit_test(pledges_outlive_what_is_held),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(hashes),
+        cmocka_unit_test(list_formats),
+        cmocka_unit_test(international_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
