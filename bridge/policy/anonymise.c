@@ -203,8 +203,19 @@ static bool tells_client(const struct dnstap_view *view)
     return false;
 }
 
+/* What is written anew has IPv4 addresses in four octets, and says so. */
+static void change_family(struct dnstap_view *view)
+{
+    enum { INET = 1, INET6 = 2 };
+    bool four = view->query_address.len == 4 || view->response_address.len == 4;
+    bool six = view->query_address.len == 16 || view->response_address.len == 16;
+    if (view->socket_family == INET6 && four && !six)
+        view->socket_family = INET;
+}
+
 static void change_addresses(struct step *step, struct dnstap_view *view)
 {
+    change_family(view);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS) &&
         !address_rule_apply(&step->client, &view->query_address))
         forget(view, DNSTAP_HAS_QUERY_ADDRESS);

@@ -199,26 +199,14 @@ static bool scan_fields(const uint8_t *at, size_t len, const struct field *field
     return true;
 }
 
-/* One address has one form, whatever the server writes, and the family says the same. */
-static void put_in_normal_form(struct dnstap_view *view)
-{
-    enum { INET = 1, INET6 };
-    const bool mapped = address_is_mapped(view->query_address) || address_is_mapped(view->response_address);
-    if (!mapped)
-        return;
-    view->query_address = address_normal(view->query_address);
-    view->response_address = address_normal(view->response_address);
-    if (view->socket_family == INET6 && view->query_address.len != 16 && view->response_address.len != 16)
-        view->socket_family = INET;
-}
-
 bool dnstap_scan(struct frame message, struct dnstap_view *view)
 {
     *view = (struct dnstap_view){0};
     if (!scan_fields(message.data, message.len, dnstap_fields, view))
         return false;
-    if (!dnstap_has(view, DNSTAP_HAS_TYPE))
+    if (view->type != DNSTAP_TYPE_MESSAGE && view->type != DNSTAP_TYPE_EVENT)
         return false;
-    put_in_normal_form(view);
+    view->query_address = address_normal(view->query_address);
+    view->response_address = address_normal(view->response_address);
     return !dnstap_has(view, DNSTAP_HAS_MESSAGE) || dnstap_has(view, DNSTAP_HAS_MESSAGE_TYPE);
 }
