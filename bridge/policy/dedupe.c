@@ -14,7 +14,7 @@
 #include "../scan/rdata_rewrite.h"
 #include "canonical.h"
 #include "dedupe_table.h"
-#include "rcode.h"
+#include "../scan/rcode.h"
 #include "step.h"
 
 enum part {

@@ -10,7 +10,7 @@
 #include "entries.h"
 #include "name_set.h"
 #include "network_set.h"
-#include "rcode.h"
+#include "../scan/rcode.h"
 
 enum { TYPES = 65536, RCODES = 4096, EVENT_BIT = 63 };
 

@@ -92,6 +92,9 @@ struct message message_new(const struct recipe *r)
         m.has_query_zone = true;
         m.query_zone = (ProtobufCBinaryData){.data = zone, .len = message_name(r->zone, zone)};
     }
+    m.has_response_time_sec = r->second > 0 && r->type % 2 == 0;
+    m.has_query_time_sec = r->second > 0 && r->type % 2 != 0;
+    m.response_time_sec = m.query_time_sec = r->second;
     ProtobufCBinaryData wire = {.data = dns};
     if (r->dns)
         wire = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)r->dns, .len = r->dns_len};
