@@ -6,7 +6,7 @@
 static const char *const schemes[] = {"file", NULL};
 
 static const struct option_spec source_options[] = {
-    {.name = "loop", .type = OPTION_COUNT, .fallback = "1",
+    {.name = "loop", .type = OPTION_COUNT, .fallback = "1", .max = 1000000000000,
      .meaning = "read the file this many times (0: without end)"},
     {.name = "rate", .type = OPTION_RATE, .min = 1, .max = 1000000000,
      .meaning = "messages per second (unset: as fast as the sinks take them)"},
@@ -16,7 +16,7 @@ static const struct option_spec source_options[] = {
 };
 
 static const struct option_spec sink_options[] = {
-    {.name = "rotate-size", .type = OPTION_SIZE, .min = 4096,
+    {.name = "rotate-size", .type = OPTION_SIZE, .min = 4096, .max = (uint64_t)1 << 50,
      .meaning = "begin the next file before this one is larger"},
     {.name = "rotate-every", .type = OPTION_DURATION, .min = 1000, .max = (uint64_t)366 * 24 * 3600 * 1000,
      .meaning = "begin the next file at each multiple of this time, in UTC"},

@@ -334,6 +334,7 @@ static const char *file_sink_format_of(const struct place *place)
 
 const struct sink_ops file_sink_ops = {
     .format_of = file_sink_format_of,
+    .check = file_target_check,
     .open = file_sink_open,
     .write = file_sink_write,
     .idle = file_sink_idle,

@@ -29,6 +29,9 @@ struct file_target {
  * case. */
 bool file_target_init(struct file_target *target, const struct place *place,
                       const struct file_kind *kind, struct error *error);
+/* Judges the name and the options, as file_target_init does. False with the error. */
+bool file_target_check(const struct place *place, struct error *error);
+
 void file_target_free(struct file_target *target);
 
 /* Opens the next file, empty and locked, or the pipe or device: its descriptor, or -1 with the

@@ -4,6 +4,7 @@
  * inside a message, that message is sent whole on the next one. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,13 +113,9 @@ static bool secure(struct sink *s, struct error *error)
     }
 }
 
-/* The name is looked up each time: the peer may have moved. */
-static bool connect_once(struct sink *s, struct error *error)
+static bool connect_to(struct sink *s, const struct address *address, struct error *error)
 {
-    struct address address;
-    if (!address_resolve(s->place, false, &address, error))
-        return false;
-    s->link.fd = socket_connect(&address);
+    s->link.fd = socket_connect(address);
     if (s->link.fd < 0)
         return error_set(error, "cannot connect: %s", strerror(errno));
     if (waker_wait(&s->waker, s->link.fd, POLLOUT, s->handshake_ms) != WAIT_READY)
@@ -128,6 +125,34 @@ static bool connect_once(struct sink *s, struct error *error)
         return error_set(error, "cannot connect: %s", strerror(failed));
     return (!s->tls || secure(s, error)) && say(s, CONTROL_READY, error) &&
            expect(s, CONTROL_ACCEPT, error) && say(s, CONTROL_START, error);
+}
+
+/* Adds what came of one address to the line that tells of all. */
+static void note_trouble(struct error *all, const struct address *address, const char *why)
+{
+    char name[ADDRESS_TEXT];
+    size_t used = strlen(all->text);
+    bool is_unix = address->storage.ss_family == AF_UNIX;
+    address_print((const struct sockaddr *)&address->storage, name, sizeof name);
+    snprintf(all->text + used, sizeof all->text - used, "%s%s%s%s", used ? "; " : "", is_unix ? "" : name,
+             is_unix ? "" : ": ", why);
+}
+
+/* One round: the name is looked up anew, for the peer may have moved, and its addresses are tried in order. */
+static bool connect_once(struct sink *s, struct error *error)
+{
+    struct addresses found;
+    struct error one;
+    if (address_find(s->place, false, &s->waker, -1, &found, error) != RESOLVED)
+        return false;
+    error->text[0] = '\0';
+    for (unsigned i = 0; i < found.count && !waker_woken(&s->waker); i++) {
+        if (connect_to(s, &found.list[i], &one))
+            return true;
+        disconnect(s);
+        note_trouble(error, &found.list[i], one.text);
+    }
+    return false;
 }
 
 /* Connects, however long it takes. False: interrupted. */
@@ -140,8 +165,10 @@ static bool connect_sink(struct sink *s)
             s->delay_ms = FIRST_DELAY_MS;
             return true;
         }
-        disconnect(s);
-        log_limited(&s->trouble, LOG_WARN, "sink %s: %s; trying again", s->place->url, error.text);
+        if (waker_woken(&s->waker))
+            return false;
+        log_limited(&s->trouble, LOG_WARN, "sink %s: %s; trying again in %g s", s->place->url, error.text,
+                    s->delay_ms / 1000.0);
         waker_wait(&s->waker, -1, 0, s->delay_ms);
         s->delay_ms = s->delay_ms * 2 < s->delay_max_ms ? s->delay_ms * 2 : s->delay_max_ms;
     }
@@ -205,7 +232,6 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
                                           struct error *error)
 {
     (void)host;
-    struct address address;
     struct sink *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(error, "out of memory");
@@ -219,12 +245,9 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
         .delay_max_ms = (int)options_number(place->options, "reconnect"),
         .delay_ms = FIRST_DELAY_MS,
     };
-    if (!options_is(place->options, "format", "dnstap"))
-        error_set(error, "Frame Streams carry format=dnstap only");
-    else if (!waker_init(&s->waker))
+    if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (address_resolve(place, false, &address, error) &&
-             (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error))))
+    else if (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error)))
         return s;
     framestream_sink_free(s);
     return NULL;
@@ -241,7 +264,9 @@ static uint64_t framestream_sink_memory(const struct options *options, uint64_t 
 
 static bool framestream_sink_check(const struct place *place, struct error *error)
 {
-    return tls_check(place, false, error);
+    if (!options_is(place->options, "format", "dnstap"))
+        return error_set(error, "Frame Streams carry format=dnstap only");
+    return address_check(place, error) && tls_check(place, false, error);
 }
 
 static void framestream_sink_reload(struct sink *s)

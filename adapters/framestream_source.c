@@ -30,7 +30,7 @@ enum {
 struct source {
     const struct place *place;
     struct waker waker;
-    int listener;
+    struct listeners listeners;
     int epoll;
     int reserve; /* a descriptor to give up when none is left, so that a sender is turned away */
     uint32_t frame_max;
@@ -51,8 +51,14 @@ struct source {
     bool full;          /* `securing` is: nobody is accepted meanwhile */
 };
 
-/* Where epoll's pointer points for what is no connection. */
-static char listener_mark, waker_mark;
+/* Where epoll's pointer points for what is no connection; for a listener, to its descriptor in `listeners`. */
+static char waker_mark;
+
+static bool is_listener(const struct source *s, const void *mark)
+{
+    uintptr_t at = (uintptr_t)mark, first = (uintptr_t)s->listeners.fds;
+    return at >= first && at < first + sizeof s->listeners.fds;
+}
 
 static struct connection_list *list_of(struct source *s, const struct connection *c)
 {
@@ -224,10 +230,10 @@ static void turn_away(struct source *s)
 
 /* No descriptor is left: the reserve lets one sender in, to be closed, so that epoll falls silent.
  */
-static void turn_away_without_descriptor(struct source *s)
+static void turn_away_without_descriptor(struct source *s, int listener)
 {
     close(s->reserve);
-    int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
     s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -275,25 +281,33 @@ static bool is_allowed(struct source *s, const struct sockaddr *peer)
     return false;
 }
 
+static bool watch_listeners(struct source *s, int operation, uint32_t events)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < s->listeners.count; i++)
+        ok = watch(s, operation, s->listeners.fds[i], events, &s->listeners.fds[i]) && ok;
+    return ok;
+}
+
 /* As many handshakes run as may: who comes now waits in the kernel until one is over. */
 static bool is_full(struct source *s)
 {
     bool full = s->tls && s->securing_count >= s->securing_max;
     if (full != s->full)
-        watch(s, EPOLL_CTL_MOD, s->listener, full ? 0 : EPOLLIN, &listener_mark);
+        watch_listeners(s, EPOLL_CTL_MOD, full ? 0 : EPOLLIN);
     s->full = full;
     return full;
 }
 
-static void accept_senders(struct source *s)
+static void accept_senders(struct source *s, int listener)
 {
     while (!is_full(s)) {
         struct sockaddr_storage peer = {0};
         socklen_t len = sizeof peer;
-        int fd = accept4(s->listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE)
-                turn_away_without_descriptor(s);
+                turn_away_without_descriptor(s, listener);
             return;
         }
         if (!is_allowed(s, (const struct sockaddr *)&peer)) {
@@ -398,8 +412,8 @@ static void framestream_source_run(struct source *s, struct intake *intake)
     while (!waker_woken(&s->waker)) {
         int n = epoll_wait(s->epoll, events, EVENTS, tidy_up(s));
         for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr == &listener_mark)
-                accept_senders(s);
+            if (is_listener(s, events[i].data.ptr))
+                accept_senders(s, *(const int *)events[i].data.ptr);
             else if (events[i].data.ptr != &waker_mark)
                 serve(s, intake, events[i].data.ptr);
         }
@@ -428,9 +442,9 @@ static void framestream_source_free(struct source *s)
         connection_close(s, s->opening.first);
     while (s->started.first)
         connection_close(s, s->started.first);
-    if (s->listener >= 0 && strcmp(s->place->scheme, "unix") == 0)
+    if (s->listeners.count > 0 && strcmp(s->place->scheme, "unix") == 0)
         unlink(s->place->address);
-    close_fd(s->listener);
+    listeners_close(&s->listeners);
     close_fd(s->epoll);
     close_fd(s->reserve);
     waker_close(&s->waker);
@@ -438,20 +452,15 @@ static void framestream_source_free(struct source *s)
     free(s);
 }
 
-static bool watch_own(struct source *s, int fd, char *mark, struct error *error)
-{
-    return watch(s, EPOLL_CTL_ADD, fd, EPOLLIN, mark) ||
-           error_set(error, "epoll: %s", strerror(errno));
-}
-
 /* What senders may come by. */
 static bool open_door(struct source *s, struct error *error)
 {
     if (tls_is_wanted(s->place) && !(s->tls = tls_context_new(s->place, true, error)))
         return false;
-    s->listener = socket_listen(s->place, error);
-    return s->listener >= 0 && watch_own(s, s->listener, &listener_mark, error) &&
-           watch_own(s, s->waker.fd, &waker_mark, error);
+    if (!listeners_open(&s->listeners, s->place, error))
+        return false;
+    return (watch_listeners(s, EPOLL_CTL_ADD, EPOLLIN) && watch(s, EPOLL_CTL_ADD, s->waker.fd, EPOLLIN, &waker_mark)) ||
+           error_set(error, "epoll: %s", strerror(errno));
 }
 
 static struct source *framestream_source_open(const struct place *place, struct error *error)
@@ -464,7 +473,6 @@ static struct source *framestream_source_open(const struct place *place, struct 
     *s = (struct source){
         .place = place,
         .waker.fd = -1,
-        .listener = -1,
         .epoll = epoll_create1(EPOLL_CLOEXEC),
         .reserve = open("/dev/null", O_RDONLY | O_CLOEXEC),
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
@@ -516,7 +524,7 @@ static void framestream_source_reload(struct source *s)
 
 static bool framestream_source_check(const struct place *place, struct error *error)
 {
-    return access_check(place, error) && tls_check(place, true, error);
+    return address_check(place, error) && access_check(place, error) && tls_check(place, true, error);
 }
 
 const struct source_ops framestream_source_ops = {

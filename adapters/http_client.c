@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http_url.h"
 #include "secret.h"
 
 enum {
@@ -207,11 +208,15 @@ static bool read_url(struct http_client *c, const struct place *place, const str
                      struct error *error)
 {
     char *text = NULL, *whole = NULL;
-    CURLU *url = curl_url();
-    bool ok = strncmp(place->address, "//", 2) == 0 &&
-              asprintf(&text, "%s:%s", place->scheme, place->address) > 0 && url &&
-              curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
+    CURLU *url = NULL;
+    if (strncmp(place->address, "//", 2) != 0)
+        return error_set(error, "invalid URL: it looks like http://HOST:PORT/PATH");
+    if (asprintf(&text, "%s:%s", place->scheme, place->address) > 0)
+        url = http_url_read(text, error);
+    else
+        error_set(error, "out of memory");
     secret_free(text);
+    bool url_was_read = url != NULL, ok = url_was_read;
     if (ok) {
         c->user = take_part(url, CURLUPART_USER);
         c->password = take_part(url, CURLUPART_PASSWORD);
@@ -220,7 +225,7 @@ static bool read_url(struct http_client *c, const struct place *place, const str
     }
     curl_free(whole);
     curl_url_cleanup(url);
-    return ok || error_set(error, "is no URL of the kind http://HOST:PORT/PATH");
+    return ok || (url_was_read && error_set(error, "out of memory"));
 }
 
 bool http_client_init(struct http_client *c, const struct place *place,
@@ -269,6 +274,7 @@ CURL *http_client_handle(const struct http_client *c)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* further requests share an HTTP/2 connection */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a resolver that is silent does not hold up a close */
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout(timeout));
     curl_easy_setopt(easy, CURLOPT_POST, 1L);

@@ -189,14 +189,14 @@ static void retry(struct slot *slot, const char *why)
     int64_t delay = retry_delay_ms(slot->attempts, next_random(p)), now = clock_ms(CLOCK_MONOTONIC);
     curl_easy_getinfo(slot->easy, CURLINFO_RETRY_AFTER, &seconds);
     if (seconds > 0) {
-        delay = seconds * 1000;
+        delay = retry_after_ms(seconds);
         p->held_until = now + delay; /* it is the server that asks, not this request */
     }
     if (p->retry_for && now + delay - slot->begun > p->retry_for) {
         reject(slot, why);
         return;
     }
-    log_limited(&p->trouble, LOG_WARN, "sink %s: %s; trying again", p->url, why);
+    log_limited(&p->trouble, LOG_WARN, "sink %s: %s; trying again in %g s", p->url, why, (double)delay / 1000);
     p->well = false;
     wait_in_slot(slot, delay);
 }
@@ -483,6 +483,16 @@ static uint64_t answer_bound(const struct body_kind *kind, const struct options 
 {
     return kind->itemised ? ANSWER_BASE + ANSWER_ITEM * options_number(options, "batch-count")
                           : ANSWER_KEPT;
+}
+
+bool poster_check(const struct place *place, struct error *error)
+{
+    struct body body = {0};
+    struct http_client client = {0};
+    bool ok = body_init(&body, place->options, "hop", error) && http_client_init(&client, place, body.kind, error);
+    http_client_free(&client);
+    body_free(&body);
+    return ok;
 }
 
 struct poster *poster_new(const struct place *place, const char *hop, struct error *error)

@@ -14,6 +14,9 @@
 struct poster;
 
 /* For a place with the adapter's options; `hop` names us. NULL with the error. */
+/* Judges address and options without opening anything. False with the error. */
+bool poster_check(const struct place *place, struct error *error);
+
 struct poster *poster_new(const struct place *place, const char *hop, struct error *error);
 
 /* What is under way is cut off, and stays unsettled. */

@@ -17,3 +17,8 @@ int64_t retry_delay_ms(unsigned attempts, uint32_t random)
     step = step < RETRY_MAX_MS ? step : RETRY_MAX_MS;
     return step / 2 + random % (step / 2 + 1);
 }
+
+int64_t retry_after_ms(int64_t seconds)
+{
+    return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
+}

@@ -135,6 +135,7 @@ static bool http_sink_check(const struct place *place, struct error *error)
 const struct sink_ops http_sink_ops = {
     .check = http_sink_check,
     .format_of = http_sink_format_of,
+    .check = poster_check,
     .open = http_sink_open,
     .write = http_sink_write,
     .idle = http_sink_idle,

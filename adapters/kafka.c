@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "host_port.h"
 #include "log.h"
 #include "receipt/options.h"
 #include "secret.h"
@@ -88,6 +89,23 @@ const struct adapter kafka_adapter = {
     .sink_options = sink_options,
 };
 
+/* HOST[:PORT], of a list of `len` octets separated by commas; librdkafka takes PROTOCOL://HOST as well, whose slashes an
+ * address cannot hold. */
+static bool check_brokers(const char *list, size_t len, struct error *error)
+{
+    struct host_port at;
+    for (const char *end = list + len; list <= end;) {
+        const char *comma = memchr(list, ',', (size_t)(end - list));
+        size_t one = (size_t)((comma ? comma : end) - list);
+        if (!host_port_read_optional(list, one, &at, error))
+            return false;
+        if (!at.host[0])
+            return error_set(error, "a broker has no host: kafka://BROKER[,BROKER]/TOPIC, where BROKER is HOST or HOST:PORT");
+        list += one + 1;
+    }
+    return true;
+}
+
 const char *kafka_topic(const struct place *place, struct error *error)
 {
     const char *slash =
@@ -96,6 +114,8 @@ const char *kafka_topic(const struct place *place, struct error *error)
         error_set(error, "names no broker and topic: kafka://BROKER[,BROKER]/TOPIC");
         return NULL;
     }
+    if (!check_brokers(place->address + 2, (size_t)(slash - place->address - 2), error))
+        return NULL;
     return kafka_topic_legal(slash + 1, error) ? slash + 1 : NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dnstap_schema.h"
 
@@ -44,21 +45,29 @@ static bool read_answer(long status, const struct buffer *answer, uint32_t *id, 
     return ok;
 }
 
-static CURL *make_request(const char *url, const char *auth, const char *topic, const char *body,
-                          struct curl_slist *headers, struct buffer *answer)
+/* Where the topic's subject has its versions. NULL: out of memory. The caller frees it. */
+static char *subject_url(const char *url, const char *topic)
 {
-    char whole[1024];
-    CURL *easy = curl_easy_init();
+    char *whole = NULL;
     size_t len = strlen(url);
+    bool slash = len > 0 && url[len - 1] == '/';
+    if (asprintf(&whole, "%s%ssubjects/%s-value/versions", url, slash ? "" : "/", topic) < 0)
+        return NULL;
+    return whole;
+}
+
+static CURL *make_request(const char *url, const char *auth, const char *body, struct curl_slist *headers,
+                          struct buffer *answer)
+{
+    CURL *easy = curl_easy_init();
     if (!easy)
         return NULL;
-    snprintf(whole, sizeof whole, "%s%ssubjects/%s-value/versions", url,
-             len > 0 && url[len - 1] == '/' ? "" : "/", topic);
-    curl_easy_setopt(easy, CURLOPT_URL, whole);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a resolver that is silent does not hold up a close */
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
@@ -67,29 +76,60 @@ static CURL *make_request(const char *url, const char *auth, const char *topic, 
     return easy;
 }
 
-bool registry_register(const char *url, const char *auth, const char *topic, uint32_t *id,
+static CURLcode result_of(CURLM *multi)
+{
+    int left;
+    CURLMsg *message = curl_multi_info_read(multi, &left);
+    return message && message->msg == CURLMSG_DONE ? message->data.result : CURLE_RECV_ERROR;
+}
+
+/* As curl_easy_perform(), which nothing ends but its timeout. */
+static CURLcode perform(CURL *easy, const struct waker *waker)
+{
+    struct curl_waitfd woken = {.fd = waker->fd, .events = CURL_WAIT_POLLIN};
+    CURLM *multi = curl_multi_init();
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    int running = 1;
+    if (!multi || curl_multi_add_handle(multi, easy) != CURLM_OK) {
+        curl_multi_cleanup(multi);
+        return code;
+    }
+    while (running > 0 && !waker_woken(waker)) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            break;
+        if (running > 0)
+            curl_multi_poll(multi, &woken, 1, TIMEOUT_S * 1000, NULL);
+    }
+    code = running > 0 ? CURLE_ABORTED_BY_CALLBACK : result_of(multi);
+    curl_multi_remove_handle(multi, easy);
+    curl_multi_cleanup(multi);
+    return code;
+}
+
+static bool ask(CURL *easy, const struct waker *waker, const struct buffer *answer, uint32_t *id, struct error *error)
+{
+    long status = 0;
+    CURLcode code = perform(easy, waker);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK)
+        return error_set(error, "the schema registry cannot be asked: %s", curl_easy_strerror(code));
+    return read_answer(status, answer, id, error);
+}
+
+bool registry_register(const char *url, const char *auth, const char *topic, const struct waker *waker, uint32_t *id,
                        struct error *error)
 {
     struct buffer answer = {0};
     struct curl_slist *headers =
         curl_slist_append(NULL, "Content-Type: application/vnd.schemaregistry.v1+json");
-    char *body = registration();
-    CURL *easy = body && headers ? make_request(url, auth, topic, body, headers, &answer) : NULL;
-    bool ok = false;
-    if (!easy) {
-        error_set(error, "out of memory for the schema registry");
-    } else {
-        long status = 0;
-        CURLcode code = curl_easy_perform(easy);
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        if (code != CURLE_OK)
-            error_set(error, "the schema registry cannot be asked: %s", curl_easy_strerror(code));
-        else
-            ok = read_answer(status, &answer, id, error);
-        curl_easy_cleanup(easy);
-    }
+    char *body = registration(), *whole = subject_url(url, topic);
+    CURL *easy = body && headers && whole ? make_request(whole, auth, body, headers, &answer) : NULL;
+    bool ok = easy ? ask(easy, waker, &answer, id, error)
+                   : error_set(error, "out of memory for the schema registry");
+    curl_easy_cleanup(easy);
     curl_slist_free_all(headers);
     free(body);
+    free(whole);
     buffer_free(&answer);
     return ok;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http_url.h"
 #include "kafka.h"
 #include "kafka_record.h"
 #include "kafka_registry.h"
@@ -161,7 +162,7 @@ static bool restart_producer(struct sink *s)
              why);
     stop_producer(s);
     while (!start_producer(s, &error)) {
-        log_line(LOG_ERROR, "sink %s: %s; trying again", s->url, error.text);
+        log_line(LOG_ERROR, "sink %s: %s; trying again in %g s", s->url, error.text, REGISTRY_RETRY_MS / 1000.0);
         stop_producer(s);
         if (waker_wait(&s->waker, -1, 0, REGISTRY_RETRY_MS) == WAIT_WOKEN)
             return false;
@@ -304,7 +305,7 @@ static bool make_registered(struct sink *s)
     struct error error;
     uint32_t id = 0;
     while (url && !s->registered) {
-        if (registry_register(url, s->registry_auth, s->topic_name, &id, &error)) {
+        if (registry_register(url, s->registry_auth, s->topic_name, &s->waker, &id, &error)) {
             s->head[1] = (uint8_t)(id >> 24);
             s->head[2] = (uint8_t)(id >> 16);
             s->head[3] = (uint8_t)(id >> 8);
@@ -313,7 +314,9 @@ static bool make_registered(struct sink *s)
             log_line(LOG_INFO, "sink %s: schema registered as %u", s->url, id);
             break;
         }
-        log_limited(&limit, LOG_WARN, "sink %s: %s; trying again", s->url, error.text);
+        if (waker_woken(&s->waker))
+            return false;
+        log_limited(&limit, LOG_WARN, "sink %s: %s; trying again in %g s", s->url, error.text, REGISTRY_RETRY_MS / 1000.0);
         if (waker_wait(&s->waker, -1, 0, REGISTRY_RETRY_MS) == WAIT_WOKEN)
             return false;
     }
@@ -403,14 +406,20 @@ static bool read_partition(const struct place *place, int32_t *partition, struct
     return true;
 }
 
+static bool check_registry(const char *text, struct error *error)
+{
+    CURLU *url = http_url_read(text, error);
+    curl_url_cleanup(url);
+    return url != NULL;
+}
+
 static bool kafka_sink_check(const struct place *place, struct error *error)
 {
     int32_t partition;
     const char *registry = options_string(place->options, "schema-registry");
     bool frames = options_is(place->options, "format", "frames");
-    if (registry && strncmp(registry, "http://", 7) != 0 && strncmp(registry, "https://", 8) != 0)
-        return error_set(error, "schema-registry takes a URL, http://... or https://..., not '%s'",
-                         registry);
+    if (registry && !check_registry(registry, error))
+        return error_prefix(error, "option 'schema-registry'");
     if (registry && !options_is(place->options, "format", "dnstap"))
         return error_set(error, "schema-registry goes with format=dnstap");
     if (frames && !options_is(place->options, "key", "none"))

@@ -20,6 +20,8 @@ enum {
     SLOTS = 64,     /* datagrams sent at once */
     HELD_MAX = 256, /* tickets of containers that are not sent yet */
     BURSTS = 100,   /* with rate=, datagrams go in this many portions a second */
+    AGAIN_FIRST_MS = 100, /* between two rounds of looking for a way to the receiver: doubled each time, */
+    AGAIN_LAST_MS = 5000, /* up to this */
 };
 
 /* Messages of one parcel in one container. */
@@ -37,7 +39,9 @@ struct slot {
 struct sink {
     const struct place *place;
     struct waker waker;
-    int fd;
+    int fd;             /* -1: there is no way to the receiver yet */
+    unsigned next;      /* of a name with several addresses, the one to try first */
+    bool refused;       /* nobody listens where we send: another address may do */
     struct nmsg_maker maker;
     struct nmsg_writer *writer;
     struct slot slots[SLOTS];
@@ -77,22 +81,72 @@ static bool set_multicast(const struct sink *s, int family, struct error *error)
     return ok || error_set(error, "cannot send multicast: %s", strerror(errno));
 }
 
-static bool open_socket(struct sink *s, struct error *error)
+static void close_socket(struct sink *s)
 {
-    struct address address;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+static bool connect_to(struct sink *s, const struct address *address, struct error *error)
+{
     int one = 1;
-    if (!address_resolve(s->place, false, &address, error))
-        return false;
-    int family = address.storage.ss_family;
+    int family = address->storage.ss_family;
     s->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)
         return error_set(error, "cannot open a socket: %s", strerror(errno));
     if (setsockopt(s->fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0)
         return error_set(error, "cannot send broadcast: %s", strerror(errno));
-    if (nmsg_is_multicast(&address) && !set_multicast(s, family, error))
+    if (nmsg_is_multicast(address) && !set_multicast(s, family, error))
         return false;
-    return connect(s->fd, (struct sockaddr *)&address.storage, address.len) == 0 ||
+    return connect(s->fd, (const struct sockaddr *)&address->storage, address->len) == 0 ||
            error_set(error, "cannot send there: %s", strerror(errno));
+}
+
+/* One round: the name is looked up anew, and its addresses are tried in order, from the one whose turn it is. */
+static bool connect_once(struct sink *s, struct error *error)
+{
+    struct addresses found;
+    if (address_find(s->place, false, &s->waker, -1, &found, error) != RESOLVED)
+        return false;
+    for (unsigned i = 0; i < found.count; i++) {
+        unsigned at = (s->next + i) % found.count;
+        if (connect_to(s, &found.list[at], error)) {
+            s->next = at;
+            return true;
+        }
+        close_socket(s);
+    }
+    return false;
+}
+
+/* Finds a way to the receiver, however long it takes. False: interrupted. */
+static bool connect_sink(struct sink *s)
+{
+    static struct log_limit limit;
+    struct error error;
+    int delay = AGAIN_FIRST_MS;
+    while (!waker_woken(&s->waker)) {
+        if (connect_once(s, &error))
+            return true;
+        if (waker_woken(&s->waker))
+            return false;
+        log_limited(&limit, LOG_WARN, "sink %s: %s; trying again in %g s", s->place->url, error.text, delay / 1000.0);
+        waker_wait(&s->waker, -1, 0, delay);
+        delay = delay * 2 < AGAIN_LAST_MS ? delay * 2 : AGAIN_LAST_MS;
+    }
+    return false;
+}
+
+/* Nobody listened at the address when the last datagrams went: the next ones go to the name's next address, if it has more. */
+static bool reach(struct sink *s)
+{
+    if (s->refused && s->fd >= 0) {
+        close_socket(s);
+        s->next++;
+    }
+    s->refused = false;
+    return s->fd >= 0 || connect_sink(s);
 }
 
 static bool open_writer(struct sink *s, struct error *error)
@@ -114,8 +168,7 @@ static bool open_writer(struct sink *s, struct error *error)
 
 static void nmsg_sink_free(struct sink *s)
 {
-    if (s->fd >= 0)
-        close(s->fd);
+    close_socket(s);
     waker_close(&s->waker);
     nmsg_maker_free(&s->maker);
     nmsg_writer_free(s->writer);
@@ -138,11 +191,9 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
     s->flush_ms = options_number(place->options, "flush");
     s->rate = options_number(place->options, "rate");
     nmsg_maker_init(&s->maker, place->options);
-    if (options_given(place->options, "format"))
-        error_set(error, "carries NMSG only; leave format= out, type= says what is in it");
-    else if (!waker_init(&s->waker))
+    if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (open_writer(s, error) && open_socket(s, error))
+    else if (open_writer(s, error))
         return s;
     nmsg_sink_free(s);
     return NULL;
@@ -212,6 +263,7 @@ static bool try_again(struct sink *s, int error, bool *told)
                           error == EAGAIN ? -1 : 1) != WAIT_WOKEN;
     bool first = !*told;
     *told = true;
+    s->refused = s->refused || error == ECONNREFUSED;
     return first && (error == ECONNREFUSED || error == EINTR);
 }
 
@@ -220,6 +272,10 @@ static bool send_ready(struct sink *s)
     static struct log_limit limit;
     unsigned at = 0;
     bool told = false;
+    if (!reach(s)) {
+        s->ready = 0;
+        return false;
+    }
     while (at < s->ready && !waker_woken(&s->waker)) {
         unsigned n = wait_for_pace(s, s->ready - at);
         if (n == 0)
@@ -380,7 +436,16 @@ static uint64_t nmsg_sink_memory(const struct options *options, uint64_t batch_m
            nmsg_writer_memory(&config, batch_max);
 }
 
+static bool nmsg_sink_check(const struct place *place, struct error *error)
+{
+    unsigned interface;
+    if (options_given(place->options, "format"))
+        return error_set(error, "carries NMSG only; leave format= out, type= says what is in it");
+    return address_check(place, error) && nmsg_interface(place->options, &interface, error);
+}
+
 const struct sink_ops nmsg_sink_ops = {
+    .check = nmsg_sink_check,
     .open = nmsg_sink_open,
     .write = nmsg_sink_write,
     .idle = nmsg_sink_idle,

@@ -50,13 +50,24 @@ static bool join_group(const struct source *s, const struct address *address, st
            error_set(error, "cannot join the group: %s", strerror(errno));
 }
 
+/* No host in particular: the first of the addresses that the system offers is all of IPv4. */
+static bool is_any_host(const struct place *place)
+{
+    struct host_port at;
+    struct error error;
+    return host_port_read(place->address, strlen(place->address), &at, &error) && !at.host[0];
+}
+
 static bool open_socket(struct source *s, struct error *error)
 {
-    struct address address;
+    struct addresses found;
     int size = (int)options_number(s->place->options, "receive-buffer");
     int one = 1;
-    if (!address_resolve(s->place, true, &address, error))
+    if (address_find(s->place, true, NULL, LISTEN_RESOLVE_MS, &found, error) != RESOLVED)
         return false;
+    struct address address = found.list[0];
+    if (found.count > 1 && !is_any_host(s->place))
+        return error_set(error, "the name has %u addresses, and datagrams are received on one: name the address", found.count);
     s->fd = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)
         return error_set(error, "cannot open a socket: %s", strerror(errno));
@@ -272,7 +283,14 @@ static uint64_t nmsg_source_memory(const struct options *options)
            options_number(options, "receive-buffer");
 }
 
+static bool nmsg_source_check(const struct place *place, struct error *error)
+{
+    unsigned interface;
+    return address_check(place, error) && nmsg_interface(place->options, &interface, error);
+}
+
 const struct source_ops nmsg_source_ops = {
+    .check = nmsg_source_check,
     .open = nmsg_source_open,
     .run = nmsg_source_run,
     .stop = nmsg_source_stop,

@@ -15,7 +15,12 @@
 #include "socket.h"
 #include "tls.h"
 
-enum { RECONNECT_FIRST_MS = 100, RECONNECT_LAST_MS = 1000 };
+enum {
+    RECONNECT_FIRST_MS = 100,
+    RECONNECT_LAST_MS = 1000,
+    NAME_LONGEST = 107, /* octets of a path of ipc or a name of inproc: sockaddr_un's */
+    URL_ROOM = HOST_ROOM + 32,
+};
 
 static const char *const schemes[] = {"nng+tcp", "nng+tls", "nng+ipc", "nng+inproc", NULL};
 
@@ -97,13 +102,41 @@ bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *e
     return true;
 }
 
+/* What follows the scheme, with or without the slashes of a URL. */
+static const char *address_of(const struct place *place)
+{
+    return place->address + (strncmp(place->address, "//", 2) == 0 ? 2 : 0);
+}
+
+bool nng_address(const struct place *place, struct host_port *at, struct error *error)
+{
+    const char *address = address_of(place);
+    return host_port_read(address, strlen(address), at, error);
+}
+
+static bool is_by_port(const struct place *place)
+{
+    return nng_is_tls(place) || strcmp(place->scheme, "nng+tcp") == 0;
+}
+
+/* A path or a name, as long as libnng takes it, which would cut it. */
+static bool check_name(const char *name, struct error *error)
+{
+    size_t len = strlen(name);
+    return (len > 0 && len <= NAME_LONGEST) ||
+           error_set(error, "the address has %zu octets, 1 to %d is what libnng takes", len, NAME_LONGEST);
+}
+
+static bool check_address(const struct place *place, struct error *error)
+{
+    struct host_port at;
+    return is_by_port(place) ? nng_address(place, &at, error) : check_name(address_of(place), error);
+}
+
 static void write_url(const struct place *place, char *out, size_t room)
 {
     const char *transport = nng_is_tls(place) ? "tls+tcp" : strchr(place->scheme, '+') + 1;
-    const char *address = place->address;
-    if (strncmp(address, "//", 2) == 0)
-        address += 2;
-    snprintf(out, room, "%s://%s", transport, address);
+    snprintf(out, room, "%s://%s", transport, address_of(place));
 }
 
 /* Does this end listen: as the options say, else as its kind of socket does? */
@@ -116,7 +149,7 @@ bool nng_check(const struct place *place, bool listens, struct error *error)
 {
     if (options_flag(place->options, "listen") && options_flag(place->options, "dial"))
         return error_set(error, "options 'listen' and 'dial' exclude each other");
-    return nng_tls_check(place, is_listening(place->options, listens), error);
+    return check_address(place, error) && nng_tls_check(place, is_listening(place->options, listens), error);
 }
 
 /* An nng error number. */
@@ -143,7 +176,7 @@ bool nng_attach(nng_socket socket, const struct place *place, bool listens, stru
                 struct error *error)
 {
     nng_tls_config *tls = NULL;
-    char url[256];
+    char url[URL_ROOM];
     end->listens = is_listening(place->options, listens);
     write_url(place, url, sizeof url);
     if (nng_is_tls(place)) {

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "adapter.h"
+#include "host_port.h"
 
 extern const struct source_ops nng_source_ops;
 extern const struct sink_ops nng_sink_ops;
@@ -22,6 +23,9 @@ struct nng_peers {
 
 /* Follows the socket's peers in `peers`, which outlives the socket. False with the error. */
 bool nng_watch_peers(nng_socket socket, struct nng_peers *peers, struct error *error);
+
+/* The HOST:PORT of nng+tcp: and nng+tls:. False with the error. */
+bool nng_address(const struct place *place, struct host_port *at, struct error *error);
 
 /* Judges the options of either end; `listens` as below. False with the error. */
 bool nng_check(const struct place *place, bool listens, struct error *error);

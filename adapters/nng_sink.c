@@ -192,12 +192,6 @@ static void nng_sink_free(struct sink *s)
 static bool open_socket(struct sink *s, struct error *error)
 {
     const struct options *options = s->place->options;
-    if (!options_is(options, "format", "dnstap"))
-        return error_set(error, "the bus carries format=dnstap only");
-    const char *channel = options_string(options, "channel");
-    if (strlen(channel) >= BUS_CHANNEL_MAX || strcmp(channel, BUS_CHANNEL_ANY) == 0)
-        return error_set(error, "'%s' is no channel to publish to: 1 to %d octets, not *", channel,
-                         BUS_CHANNEL_MAX - 1);
     int rv = s->pub ? nng_pub0_open(&s->socket) : nng_push0_open(&s->socket);
     s->open = rv == 0;
     if (rv == 0 && s->pub)
@@ -258,6 +252,12 @@ static bool nng_sink_knows_events(const struct options *options)
 
 static bool nng_sink_check(const struct place *place, struct error *error)
 {
+    const char *channel = options_string(place->options, "channel");
+    if (!options_is(place->options, "format", "dnstap"))
+        return error_set(error, "the bus carries format=dnstap only");
+    if (strlen(channel) >= BUS_CHANNEL_MAX || strcmp(channel, BUS_CHANNEL_ANY) == 0)
+        return error_set(error, "'%.64s' is no channel to publish to: 1 to %d octets, not *", channel,
+                         BUS_CHANNEL_MAX - 1);
     return nng_check(place, options_is(place->options, "socket", "pub"), error) && receipt_check(place, error);
 }
 

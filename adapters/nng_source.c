@@ -200,8 +200,6 @@ static bool open_socket(struct source *s, struct error *error)
 {
     const struct options *options = s->place->options;
     bool sub = options_is(options, "socket", "sub");
-    if (strlen(options_string(options, "channel")) >= BUS_CHANNEL_MAX)
-        return error_set(error, "a channel's name has at most %d octets", BUS_CHANNEL_MAX - 1);
     int rv = sub ? nng_sub0_open(&s->socket) : nng_pull0_open(&s->socket);
     s->open = rv == 0;
     if (rv == 0)
@@ -255,6 +253,8 @@ static uint64_t nng_source_turned_away(const struct source *s)
 
 static bool nng_source_check(const struct place *place, struct error *error)
 {
+    if (strlen(options_string(place->options, "channel")) >= BUS_CHANNEL_MAX)
+        return error_set(error, "a channel's name has at most %d octets", BUS_CHANNEL_MAX - 1);
     return nng_check(place, options_is(place->options, "socket", "pull"), error) && receipt_check(place, error);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nng.h"
 #include "pem.h"
 #include "secret.h"
 
@@ -47,14 +48,9 @@ static int expect_name(nng_tls_config *config, const struct place *place)
     const char *said = options_string(place->options, "server-name");
     if (said)
         return nng_tls_config_server_name(config, said);
-    const char *host = place->address;
-    if (strncmp(host, "//", 2) == 0)
-        host += 2;
-    const char *colon = strrchr(host, ':');
-    char *name = strndup(host, colon ? (size_t)(colon - host) : strlen(host));
-    int rv = name ? nng_tls_config_server_name(config, name) : NNG_ENOMEM;
-    free(name);
-    return rv;
+    struct host_port at;
+    struct error error;
+    return nng_address(place, &at, &error) ? nng_tls_config_server_name(config, at.host) : NNG_EADDRINVAL;
 }
 
 static bool fill_in(nng_tls_config *config, const struct place *place, bool listens, struct error *error)

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "log.h"
 
 enum { BACKLOG = 1024 };
 
@@ -20,58 +20,41 @@ static bool is_unix(const struct place *place)
     return strcmp(place->scheme, "unix") == 0;
 }
 
-static bool unix_address(const struct place *place, struct address *address, struct error *error)
+static bool check_path(const struct place *place, struct error *error)
+{
+    size_t len = strlen(place->address), room = sizeof((struct sockaddr_un *)NULL)->sun_path;
+    return (len > 0 && len < room) ||
+           error_set(error, "a unix socket's path has 1 to %zu octets, not %zu", room - 1, len);
+}
+
+static void unix_address(const struct place *place, struct address *address)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
-    size_t len = strlen(place->address);
-    if (len == 0 || len >= sizeof un->sun_path)
-        return error_set(error, "a unix socket's path has 1 to %zu octets, not %zu",
-                         sizeof un->sun_path - 1, len);
     *address = (struct address){.len = sizeof *un};
     un->sun_family = AF_UNIX;
-    memcpy(un->sun_path, place->address, len);
-    return true;
+    memcpy(un->sun_path, place->address, strlen(place->address));
 }
 
-/* Cuts HOST:PORT or [HOST]:PORT in two. */
-static bool split_host_port(const char *text, char *host, size_t room, const char **port)
+bool address_check(const struct place *place, struct error *error)
 {
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon[1] == '\0')
-        return false;
-    size_t len = (size_t)(colon - text);
-    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
-        text++;
-        len -= 2;
-    } else if (memchr(text, ':', len)) {
-        return false;
+    struct host_port at;
+    return is_unix(place) ? check_path(place, error)
+                          : host_port_read(place->address, strlen(place->address), &at, error);
+}
+
+enum resolve_result address_find(const struct place *place, bool passive, const struct waker *waker, int timeout_ms,
+                                 struct addresses *found, struct error *error)
+{
+    struct host_port at;
+    if (!address_check(place, error))
+        return RESOLVE_FAILED;
+    if (!is_unix(place)) {
+        host_port_read(place->address, strlen(place->address), &at, error);
+        return resolve(&at, passive, waker, timeout_ms, found, error);
     }
-    if (len >= room)
-        return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    *port = colon + 1;
-    return true;
-}
-
-bool address_resolve(const struct place *place, bool passive, struct address *address,
-                     struct error *error)
-{
-    if (is_unix(place))
-        return unix_address(place, address, error);
-    char host[256];
-    const char *port;
-    if (!split_host_port(place->address, host, sizeof host, &port))
-        return error_set(error, "'%s' is not HOST:PORT (IPv6 as [ADDRESS]:PORT)", place->address);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = passive ? AI_PASSIVE : 0};
-    struct addrinfo *found;
-    int res = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
-    if (res != 0)
-        return error_set(error, "cannot resolve '%s': %s", place->address, gai_strerror(res));
-    *address = (struct address){.len = found->ai_addrlen};
-    memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    return true;
+    found->count = 1;
+    unix_address(place, &found->list[0]);
+    return RESOLVED;
 }
 
 void address_print(const struct sockaddr *address, char *out, size_t room)
@@ -117,29 +100,91 @@ static void remove_stale(const struct address *address)
     close(fd);
 }
 
-int socket_listen(const struct place *place, struct error *error)
+/* -1 with errno. */
+static int bind_one(const struct address *address, bool among_others)
 {
-    struct address address;
-    if (!address_resolve(place, true, &address, error))
+    int family = address->storage.ss_family, one = 1;
+    int fd = open_socket(family);
+    if (fd < 0)
         return -1;
-    int fd = open_socket(address.storage.ss_family);
-    int one = 1;
-    if (fd >= 0 && address.storage.ss_family == AF_UNIX)
-        remove_stale(&address);
-    else if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address.storage, address.len) == 0;
-    if (!bound)
-        error_set(error, "cannot listen: %s", strerror(errno));
-    else if (is_unix(place) && !access_apply(place, error)) /* nobody can connect before it listens */
-        unlink(place->address);
-    else if (listen(fd, BACKLOG) == 0)
-        return fd;
+    if (family == AF_UNIX)
+        remove_stale(address);
     else
-        error_set(error, "cannot listen: %s", strerror(errno));
-    if (fd >= 0)
-        close(fd);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (family == AF_INET6 && among_others) /* [::] alone takes IPv4 as well; beside 0.0.0.0 it cannot */
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (const struct sockaddr *)&address->storage, address->len) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
     return -1;
+}
+
+static bool cannot_listen(const struct address *address, struct error *error)
+{
+    char name[ADDRESS_TEXT];
+    int why = errno;
+    address_print((const struct sockaddr *)&address->storage, name, sizeof name);
+    return address->storage.ss_family == AF_UNIX ? error_set(error, "cannot listen: %s", strerror(why))
+                                                 : error_set(error, "cannot listen on %s: %s", name, strerror(why));
+}
+
+/* A machine without IPv6 still finds ::1 in its file of hosts. */
+static bool may_be_left_out(const struct address *address)
+{
+    return address->storage.ss_family == AF_INET6 && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT);
+}
+
+static bool bind_all(struct listeners *listeners, const struct place *place, const struct addresses *found,
+                     struct error *error)
+{
+    for (unsigned i = 0; i < found->count; i++) {
+        int fd = bind_one(&found->list[i], found->count > 1);
+        if (fd >= 0) {
+            listeners->fds[listeners->count++] = fd;
+            continue;
+        }
+        bool left_out = found->count > 1 && may_be_left_out(&found->list[i]);
+        cannot_listen(&found->list[i], error);
+        if (!left_out)
+            return false;
+        log_line(LOG_WARN, "%s: %s", place->url, error->text);
+    }
+    return listeners->count > 0;
+}
+
+static bool listen_all(const struct listeners *listeners, struct error *error)
+{
+    for (unsigned i = 0; i < listeners->count; i++) {
+        if (listen(listeners->fds[i], BACKLOG) < 0)
+            return error_set(error, "cannot listen: %s", strerror(errno));
+    }
+    return true;
+}
+
+bool listeners_open(struct listeners *listeners, const struct place *place, struct error *error)
+{
+    struct addresses found;
+    *listeners = (struct listeners){0};
+    if (address_find(place, true, NULL, LISTEN_RESOLVE_MS, &found, error) != RESOLVED)
+        return false;
+    if (bind_all(listeners, place, &found, error)) {
+        bool ready = !is_unix(place) || access_apply(place, error); /* nobody can connect before it listens */
+        if (ready && listen_all(listeners, error))
+            return true;
+        if (is_unix(place))
+            unlink(place->address);
+    }
+    listeners_close(listeners);
+    return false;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    for (unsigned i = 0; i < listeners->count; i++)
+        close(listeners->fds[i]);
+    listeners->count = 0;
 }
 
 int socket_connect(const struct address *address)

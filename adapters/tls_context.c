@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host_port.h"
 #include "log.h"
 #include "pem.h"
 #include "secret.h"
@@ -149,22 +150,21 @@ static SSL_CTX *make_ssl(const struct tls_context *context, struct error *error)
 static bool find_name(struct tls_context *context, struct error *error)
 {
     const char *said = options_string(context->place->options, "server-name");
-    const char *host = said ? said : context->place->address;
-    const char *colon = said ? NULL : strrchr(host, ':');
-    size_t len = colon ? (size_t)(colon - host) : strlen(host);
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
-        host++;
-        len -= 2;
-    }
+    const char *address = context->place->address;
+    struct host_port at = {0};
+    if (!said && !host_port_read(address, strlen(address), &at, error))
+        return false;
+    const char *host = said ? said : at.host;
+    size_t len = strlen(host);
     if (len == 0 || len >= sizeof context->name)
         return error_set(
             error,
             "there is no name to look for in the listener's certificate: server-name= gives it");
     memcpy(context->name, host, len);
     context->name[len] = '\0';
-    unsigned char address[sizeof(struct in6_addr)];
-    context->name_is_address = inet_pton(AF_INET, context->name, address) == 1 ||
-                               inet_pton(AF_INET6, context->name, address) == 1;
+    unsigned char octets[sizeof(struct in6_addr)];
+    context->name_is_address = inet_pton(AF_INET, context->name, octets) == 1 ||
+                               inet_pton(AF_INET6, context->name, octets) == 1;
     return true;
 }
 

@@ -38,7 +38,7 @@ static const struct cli_option cli_options[] = {
     {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
     {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
-    {"drain-timeout", "TIME", "how long a stop may wait for sinks (default 5s)", CLI_RUN, NULL},
+    {"drain-timeout", "TIME", "how long a stop may wait for sinks, up to 1d (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
     {"help", NULL, "this text; --help SCHEME, FORMAT or policy: more of that", CLI_HELP, NULL},
     {"version", NULL, "print the version", CLI_VERSION, NULL},
@@ -153,6 +153,18 @@ static void help_overview(FILE *out)
           out);
 }
 
+/* What it means, its default in brackets, and the range of a number. */
+static void help_option(const struct option_spec *o, const char *left, FILE *out)
+{
+    char range[80];
+    fprintf(out, "  %-22s %s", left, o->meaning);
+    if (o->fallback)
+        fprintf(out, " [%s]", o->fallback);
+    if (option_range(o, range, sizeof range))
+        fprintf(out, " (%s)", range);
+    fputc('\n', out);
+}
+
 static void help_options(const char *title, const struct option_spec *common,
                          const struct option_spec *own, FILE *out)
 {
@@ -163,8 +175,7 @@ static void help_options(const char *title, const struct option_spec *common,
             char left[64];
             snprintf(left, sizeof left, "%s%s%s", o->name, o->type == OPTION_FLAG ? "" : "=",
                      o->choices ? o->choices : o->type == OPTION_FLAG ? "" : "...");
-            fprintf(out, "  %-22s %s", left, o->meaning);
-            fprintf(out, o->fallback ? " [%s]\n" : "\n", o->fallback);
+            help_option(o, left, out);
         }
     }
 }

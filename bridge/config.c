@@ -7,6 +7,7 @@
 
 #include "encode/encoder.h"
 #include "gather.h"
+#include "host_port.h"
 #include "ring.h"
 #include "secret.h"
 
@@ -49,9 +50,11 @@ static bool set_ledger(struct config *config, const char *value, struct error *e
 
 static bool set_status(struct config *config, const char *value, struct error *error)
 {
-    const char *colon = strrchr(value, ':');
-    if (!colon || colon == value || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return error_set(error, "status takes ADDR:PORT, for example 127.0.0.1:9153, not '%s'", value);
+    struct host_port at;
+    if (!host_port_read(value, strlen(value), &at, error))
+        return error_prefix(error, "status takes ADDR:PORT, for example 127.0.0.1:9153");
+    if (!at.host[0])
+        return error_set(error, "status takes ADDR:PORT, for example 127.0.0.1:9153; all addresses of this machine are 0.0.0.0 and [::]");
     return set_text(&config->status, "status", value, error);
 }
 
@@ -200,10 +203,8 @@ bool config_check(const struct config *config, struct error *error)
     for (unsigned i = 0; i < config->sink_count; i++) {
         const struct endpoint *sink = config->sinks[i];
         if (options_number(&sink->options, "ring") < need) {
-            char text[32];
-            size_print(need, text, sizeof text);
-            return error_set(error, "%s: ring=%s cannot hold the largest batch; give it %s, or the sources a smaller max-frame",
-                             sink->url, options_string(&sink->options, "ring"), text);
+            return error_set(error, "%s: ring=%s cannot hold the largest batch; give it %" PRIu64 "KiB, or the sources a smaller max-frame",
+                             sink->url, options_string(&sink->options, "ring"), (need + 1023) / 1024);
         }
     }
     return check_names(config, error);

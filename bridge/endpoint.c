@@ -12,7 +12,7 @@ const struct option_spec source_common_options[] = {
      .type = OPTION_CHOICE,
      .choices = "drop|block",
      .meaning =
-         "a full ring drops, or makes the source wait (default: block for files, else drop)"},
+         "a full ring drops, or makes the source wait (default: block for files and Kafka, otherwise drop)"},
     {.name = "max-frame",
      .type = OPTION_SIZE,
      .fallback = "1MiB",

@@ -12,42 +12,89 @@ struct unit {
     uint64_t factor;
 };
 
+/* The first of a factor is how it is printed. K, M, G and T are binary, as in most programs' options; KB and the like are
+ * decimal, as disks are sold. */
 static const struct unit size_units[] = {
-    {"", 1},           {"B", 1},           {"KiB", 1 << 10},  {"MiB", 1 << 20},
-    {"GiB", 1 << 30},  {"K", 1 << 10},     {"M", 1 << 20},    {"G", 1 << 30},
-    {NULL, 0},
+    {"TiB", 1ull << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1},
+    {"T", 1ull << 40},   {"G", 1 << 30},   {"M", 1 << 20},   {"K", 1 << 10},   {"B", 1},
+    {"TB", 1000000000000}, {"GB", 1000000000}, {"MB", 1000000}, {"KB", 1000},  {NULL, 0},
 };
 static const struct unit duration_units[] = {
-    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {NULL, 0},
+    {"d", 24 * 3600 * 1000}, {"h", 3600 * 1000}, {"m", 60 * 1000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
 };
-static const struct unit rate_units[] = {{"", 1}, {"/s", 1}, {NULL, 0}};
+static const struct unit rate_units[] = {{"/s", 1}, {"", 1}, {NULL, 0}};
 static const struct unit count_units[] = {{"", 1}, {NULL, 0}};
 
-/* How each type of number is written, and an example for who got it wrong. */
+/* How each type of number is written, and an example for a reader who got it wrong. */
 static const struct {
     const struct unit *units;
     const char *example;
 } number_kinds[] = {
     [OPTION_COUNT] = {count_units, "a whole number, such as 10"},
-    [OPTION_SIZE] = {size_units, "a size, such as 512KiB or 64MiB"},
-    [OPTION_DURATION] = {duration_units, "a time, such as 500ms, 5s or 2m"},
+    [OPTION_SIZE] = {size_units, "a size, such as 512KiB, 1.5MiB or 2GB"},
+    [OPTION_DURATION] = {duration_units, "a time, such as 500ms, 5s, 2m, 1h or 7d"},
     [OPTION_RATE] = {rate_units, "a rate, such as 1000/s"},
 };
+
+enum { DECIMALS_MAX = 6 };
+
+/* The digits behind a decimal point, of a unit: rounded up. False: there are none, or too many. */
+static bool read_decimals(const char **at, uint64_t *millionths)
+{
+    int digits = 0;
+    for (*millionths = 0; **at >= '0' && **at <= '9' && digits < DECIMALS_MAX; digits++)
+        *millionths = *millionths * 10 + (uint64_t)(*(*at)++ - '0');
+    for (int i = digits; i < DECIMALS_MAX; i++)
+        *millionths *= 10;
+    return digits > 0 && !(**at >= '0' && **at <= '9');
+}
 
 static bool read_number(const char *text, const struct unit *units, uint64_t *value)
 {
     if (*text < '0' || *text > '9')
         return false;
     char *end;
+    uint64_t millionths = 0;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
+    const char *unit = end;
     if (errno)
         return false;
+    if (*unit == '.' && (unit++, !read_decimals(&unit, &millionths)))
+        return false;
+    bool decimal = *end == '.';
     for (; units->name; units++) {
-        if (strcmp(end, units->name) == 0)
-            return !__builtin_mul_overflow(number, units->factor, value);
+        if (strcmp(unit, units->name) != 0)
+            continue;
+        uint64_t part = (uint64_t)(((unsigned __int128)millionths * units->factor + 999999) / 1000000);
+        return (!decimal || units->factor > 1) && !__builtin_mul_overflow(number, units->factor, value) &&
+               !__builtin_add_overflow(*value, part, value);
     }
     return false;
+}
+
+/* A number as it may be written, and is read again as itself. */
+static void print_number(enum option_type type, uint64_t number, char *out, size_t room)
+{
+    const struct unit *unit = number_kinds[type].units;
+    while (number % unit->factor != 0 || (number == 0 && unit->factor > 1))
+        unit++;
+    snprintf(out, room, "%llu%s", (unsigned long long)(number / unit->factor), unit->name);
+}
+
+bool option_range(const struct option_spec *spec, char *out, size_t room)
+{
+    char min[32], max[32];
+    bool is_number = spec->type >= OPTION_COUNT && spec->type <= OPTION_RATE;
+    if (!is_number)
+        return false;
+    print_number(spec->type, spec->min, min, sizeof min);
+    print_number(spec->type, spec->max, max, sizeof max);
+    if (spec->max)
+        snprintf(out, room, "%s to %s", min, max);
+    else
+        snprintf(out, room, "%s or more", min);
+    return true;
 }
 
 static bool is_choice(const char *choices, const char *text)
@@ -84,13 +131,11 @@ static bool check_value(const struct option_spec *spec, const char *text, uint64
     if (!read_number(text, number_kinds[spec->type].units, number))
         return error_set(error, "option '%s' takes %s, not '%s'", spec->name,
                          number_kinds[spec->type].example, text);
-    if (*number < spec->min && !spec->max)
-        return error_set(error, "option '%s' takes %llu or more, not '%s'", spec->name,
-                         (unsigned long long)spec->min, text);
-    if (*number < spec->min || (spec->max && *number > spec->max))
-        return error_set(error, "option '%s' takes %llu to %llu, not '%s'", spec->name,
-                         (unsigned long long)spec->min, (unsigned long long)spec->max, text);
-    return true;
+    char range[80];
+    if (*number >= spec->min && (!spec->max || *number <= spec->max))
+        return true;
+    option_range(spec, range, sizeof range);
+    return error_set(error, "option '%s' takes %s, not '%s'", spec->name, range, text);
 }
 
 static int find(const struct options *options, const char *name, size_t len)

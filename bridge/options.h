@@ -5,6 +5,7 @@
 #define BRIDGE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "buffer.h"
@@ -15,8 +16,8 @@ enum option_type {
     OPTION_STRING,
     OPTION_CHOICE,   /* one of `choices` */
     OPTION_COUNT,    /* a whole number */
-    OPTION_SIZE,     /* octets: 512, 64KiB, 256MiB, 1GiB */
-    OPTION_DURATION, /* milliseconds from 250ms, 5s, 2m, 1h */
+    OPTION_SIZE,     /* octets: 512, 64KiB, 1.5MiB, 1GiB; 64M is MiB, 64MB decimal */
+    OPTION_DURATION, /* milliseconds from 250ms, 1.5s, 2m, 1h, 7d */
     OPTION_RATE,     /* per second: 1000/s */
 };
 
@@ -85,6 +86,9 @@ bool option_is_secret(const struct option_spec *spec, const char *name);
 
 /* Are two texts, each of which may be NULL, the same? */
 bool option_same_text(const char *a, const char *b);
+
+/* The range of a number, as one would write it: "4KiB to 1TiB". False: the option is no number. */
+bool option_range(const struct option_spec *spec, char *out, size_t room);
 
 /* Octets as a person writes them: 64MiB, 1.5MiB, 700. */
 void size_print(uint64_t octets, char *out, unsigned room);

@@ -33,6 +33,7 @@ static const struct option_spec sample_options[] = {
     {.name = "seed",
      .type = OPTION_COUNT,
      .fallback = "0",
+     .max = UINT64_MAX,
      .meaning = "another number makes another choice"},
     {0},
 };

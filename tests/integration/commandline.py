@@ -42,10 +42,46 @@ class Mistakes(lab.Case):
         self.refused("--from", source, "--to", self.path("no/such/folder"), says=["No such file"])
         self.refused("--from", "unix:" + self.path("no/such/folder"), "--to", out, says=["listen"])
         self.refused("--from", "unix:" + "x" * 200, "--to", out, says=["path"])
-        self.refused("--from", "tcp:127.0.0.1", "--to", out, says=["HOST:PORT"])
-        self.refused("--from", "nng+tcp:127.0.0.1:0#listen,dial", "--to", out, says=["exclude"])
+        self.refused("--from", "tcp:127.0.0.1", "--to", out, says=["no port", "HOST:PORT"])
+        self.refused("--from", "nng+tcp:127.0.0.1:9#listen,dial", "--to", out, says=["exclude"])
         self.refused("--from", source, "--to", "unix:/x#format=text", says=["dnstap only"])
         self.refused("--from", source, "--to", self.path("x-%Q.gz"), says=["x-%Q.gz", "%Y"])
+
+    def test_check_refuses_whatever_a_start_refuses_without_touching_the_outside(self):
+        key = self.write("key", b"x")
+        bad = [("tcp:127.0.0.1", "no port"), ("tcp:127.0.0.1:70000", "1 to 65535"), ("tcp:127.0.0.1:0", "1 to 65535"),
+               ("tcp:::1:53", "brackets"), ("tls:127.0.0.1#fingerprint=" + 64 * "0", "no port"),
+               ("unix:" + "x" * 200, "path"), ("nng+tcp:foo", "no port"), ("nng+tcp:", "no address"),
+               ("nng+tcp:127.0.0.1:70000", "1 to 65535"), ("nng+tcp://127.0.0.1:0", "1 to 65535"),
+               ("nng+tls:foo#ca=" + key, "no port"), ("nng+ipc:" + "x" * 108, "107"), ("nng+inproc:" + "x" * 300, "107"),
+               ("nng+tcp:" + "x" * 300 + ":53", "255"),
+               ("nmsg+udp:127.0.0.1", "no port"), ("nmsg+udp:127.0.0.1:65536", "1 to 65535"),
+               ("nmsg+udp:127.0.0.1:9#iface=none0", "none0"), ("kafka://127.0.0.1:70000/topic", "1 to 65535"),
+               ("kafka://a,:9092/topic", "no host"), ("kafka://a b/topic", "invalid host"), ("kafka://a/", "topic")]
+        sinks = [("x-%Q.gz", "%Y"), ("%Y/x.fstrm", "folder"), ("http://127.0.0.1:70000/", "1 to 65535"),
+                 ("http://127.0.0.1:0/", "1 to 65535"), ("http:127.0.0.1", "http://HOST:PORT"), ("http://a b/", "invalid URL"),
+                 ("http://127.0.0.1/#header=x", "NAME:VALUE"), ("http://127.0.0.1/#bearer=file:/no/such", "/no/such"),
+                 ("tcp:127.0.0.1:9#format=json", "dnstap only"), ("nng+tcp:127.0.0.1:9#channel=*", "channel"),
+                 ("nng+tcp:127.0.0.1:9#format=json", "dnstap only"), ("nmsg+udp:127.0.0.1:9#format=json", "NMSG only"),
+                 ("kafka://a/topic#schema-registry=ftp://x", "schema-registry"),
+                 ("kafka://a/topic#schema-registry=http://x:70000", "1 to 65535")]
+        sources = [("nng+tcp:127.0.0.1:9#channel=" + 300 * "x", "channel")]
+        for place, says in bad + sources:
+            self.refused("--check", "--from", place, "--to", "-", says=[says])
+            self.refused("--from", place, "--to", self.path("out"), says=[says])
+        for place, says in bad + sinks:
+            self.refused("--check", "--from", "-", "--to", place, says=[says])
+            self.refused("--from", lab.corpus("bind"), "--to", place, says=[says])
+        for status in ("127.0.0.1", ":9153", "127.0.0.1:70000", "here", "127.0.0.1:0"):
+            self.refused("--check", "--from", "-", "--to", "-", "--status", status, says=["--status", "ADDR:PORT"])
+
+    def test_the_advice_for_a_ring_is_taken(self):
+        args = ["--check", "--from", "-#max-frame=1234567", "--to", "-#ring=%s"]
+        code, _, err = lab.run_bridge(*args[:-1], args[-1] % "1MiB")
+        self.assertEqual(code, 2)
+        advice = re.search(r"give it (\S+),", err).group(1)
+        code, _, err = lab.run_bridge(*args[:-1], args[-1] % advice)
+        self.assertEqual((code, err), (0, ""))
 
     def test_ports_taken(self):
         with socket.socket() as taken, socket.socket(socket.AF_UNIX) as taken_unix:

@@ -198,6 +198,14 @@ class Answers(HttpCase):
             self.whole(server, "format=text,inflight=1,batch-count=500")
             self.assertGreater(times[1] - times[0], 1.0 if date else 1.95)
 
+    def test_retry_after_has_a_bound(self):
+        for seconds in ("9223372036854775807", "9223372036854775", "31536000"):
+            server = self.server(lambda r: answer(503, b"", Retry_After=seconds))
+            bridge = self.bridge("--from", lab.corpus("bind"), "--to", server.url + "#format=text,inflight=1",
+                                 "--drain-timeout", "10ms").ready()
+            bridge.wait_log(r"the server answered 503; trying again in 600 s")
+            self.assertEqual(bridge.stop(), 1)
+
     def test_retry_after_holds_every_request(self):
         held = []
 

@@ -254,6 +254,15 @@ static void steps_double_up_to_a_limit(void **state)
     assert_int_equal(verdict_of(CURLE_OK, 302), VERDICT_REJECTED);
 }
 
+static void a_server_cannot_ask_for_more_than_the_bound(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_after_ms(1), 1000);
+    assert_int_equal(retry_after_ms(RETRY_AFTER_MAX_S), RETRY_AFTER_MAX_S * 1000);
+    assert_int_equal(retry_after_ms(RETRY_AFTER_MAX_S + 1), RETRY_AFTER_MAX_S * 1000);
+    assert_int_equal(retry_after_ms(INT64_MAX), RETRY_AFTER_MAX_S * 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +273,7 @@ int main(void)
         cmocka_unit_test(documents_have_a_time),
         cmocka_unit_test(answers_of_bulk_are_read),
         cmocka_unit_test(steps_double_up_to_a_limit),
+        cmocka_unit_test(a_server_cannot_ask_for_more_than_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* URLs and options: what is meant is understood, what is wrong is named. */
+#include "encode/encoder.h"
 #include "endpoint.h"
+#include "policy/step.h"
 
 #include "harness.h"
 
@@ -50,7 +52,7 @@ static void mistakes_are_named(void **state)
         {"count=0", "1 to 100"},     {"count=101", "1 to 100"},
         {"count=-1", "'-1'"},        {"count= 1", "whole number"},
         {"count=1x", "'1x'"},        {"count=99999999999999999999", "whole number"},
-        {"size=5MB", "'5MB'"},       {"size=99999999999999GiB", "size"},
+        {"size=5XB", "'5XB'"},       {"size=99999999999999GiB", "size"},
         {"time=5", "5s"},            {"rate=5/m", "1000/s"},
         {"=5", "''"},                {"count=5,flog", "'flog'"},
     };
@@ -145,6 +147,11 @@ static void numbers_end_where_64_bits_do(void **state)
         {"rate=0/s", true},                   {"rate=", false},
         {"size=+1", false},                   {"size=0x10", false},
         {"size=1KiBB", false},                {"size=KiB", false},
+        {"size=1.5", false},                  {"size=1.5B", false},
+        {"size=1.KiB", false},                {"size=.5KiB", false},
+        {"size=1.1.1KiB", false},             {"size=1.0000001KiB", false},
+        {"count=1.0", false},                 {"rate=1.5/s", false},
+        {"size=17179869183.999999GiB", true}, {"time=1.5ms", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct options o;
@@ -168,7 +175,10 @@ static void every_unit_is_known(void **state)
         {"time=3s", "time", 3000},      {"time=3m", "time", 180000},     {"time=3h", "time", 10800000},
         {"rate=3", "rate", 3},          {"rate=3/s", "rate", 3},         {"count=3", "count", 3},
         {"flag=yes", "flag", 1},        {"flag=no", "flag", 0},          {"count=3,count=4", "count", 4},
-        {",,count=3,,", "count", 3},
+        {",,count=3,,", "count", 3},    {"size=3KB", "size", 3000},      {"size=3MB", "size", 3000000},
+        {"size=1GB", "size", 1000000000}, {"size=1T", "size", 1ull << 40}, {"size=1TiB", "size", 1ull << 40},
+        {"size=1.1MiB", "size", 1153434}, {"size=0.5K", "size", 512},    {"size=1.000001MB", "size", 1000001},
+        {"time=1.5s", "time", 1500},    {"time=2d", "time", 172800000},  {"time=0.0005s", "time", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct options o;
@@ -187,7 +197,7 @@ static void a_lower_bound_alone_is_told_as_such(void **state)
     struct error error;
     assert_false(endpoint_parse(&e, DIRECTION_SINK, "x#ring=1", &error));
     assert_non_null(strstr(error.text, "'ring'"));
-    assert_non_null(strstr(error.text, "4096"));
+    assert_non_null(strstr(error.text, "4KiB to 1TiB"));
     assert_null(strstr(error.text, "to 0,"));
     endpoint_free(&e);
 }
@@ -261,6 +271,65 @@ static void a_source_waits_if_its_upstream_keeps_or_it_is_told(void **state)
     }
 }
 
+/* The option of its own, set to a number as it would be written. */
+static bool takes(const struct option_spec *spec, const char *text)
+{
+    const struct option_spec alone[] = {
+        {.name = spec->name, .type = spec->type, .min = spec->min, .max = spec->max}, {0}};
+    const struct option_spec *const one[OPTION_TABLES] = {alone, NULL};
+    struct options o;
+    struct error error;
+    bool ok = options_parse(&o, one, NULL, &error) && options_set(&o, spec->name, text, &error);
+    options_free(&o);
+    return ok;
+}
+
+static bool takes_number(const struct option_spec *spec, uint64_t number)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%llu%s", (unsigned long long)number, spec->type == OPTION_DURATION ? "ms" : "");
+    return takes(spec, text);
+}
+
+/* Its smallest and its largest are taken, as the range itself writes them, and what is beyond is not. */
+static void check_range(const struct option_spec *spec, const char *whose)
+{
+    char range[80];
+    if (!option_range(spec, range, sizeof range))
+        return;
+    char *to = strstr(range, " to ");
+    if (!to || spec->max == 0)
+        fail_msg("%s %s has no largest value", whose, spec->name);
+    *to = '\0';
+    if (!takes(spec, range) || !takes(spec, to + 4))
+        fail_msg("%s %s does not take the ends of its own range, %s and %s", whose, spec->name, range, to + 4);
+    if ((spec->min > 0 && takes_number(spec, spec->min - 1)) ||
+        (spec->max < UINT64_MAX && takes_number(spec, spec->max + 1)))
+        fail_msg("%s %s takes what is beyond its range", whose, spec->name);
+    assert_true(takes_number(spec, spec->min) && takes_number(spec, spec->max));
+}
+
+static void check_ranges(const struct option_spec *spec, const char *whose)
+{
+    for (; spec && spec->name; spec++)
+        check_range(spec, whose);
+}
+
+static void every_number_has_a_range_and_keeps_it(void **state)
+{
+    (void)state;
+    check_ranges(source_common_options, "a source's");
+    check_ranges(sink_common_options, "a sink's");
+    for (const struct adapter *const *a = adapters; *a; a++) {
+        check_ranges((*a)->source_options, (*a)->schemes[0]);
+        check_ranges((*a)->sink_options, (*a)->schemes[0]);
+    }
+    for (const struct encoder_ops *const *e = encoders; *e; e++)
+        check_ranges((*e)->options, (*e)->name);
+    for (const struct step_ops *const *step = policy_steps; *step; step++)
+        check_ranges((*step)->options, (*step)->name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +339,7 @@ int main(void)
         cmocka_unit_test(urls_find_their_adapters),
         cmocka_unit_test(numbers_end_where_64_bits_do),
         cmocka_unit_test(every_unit_is_known),
+        cmocka_unit_test(every_number_has_a_range_and_keeps_it),
         cmocka_unit_test(a_lower_bound_alone_is_told_as_such),
         cmocka_unit_test(a_ring_beyond_all_memory_is_refused),
         cmocka_unit_test(a_long_mistake_leaves_room_for_the_answer),
