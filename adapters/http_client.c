@@ -79,30 +79,6 @@ static bool is_header_value(const char *text)
     return true;
 }
 
-/* Does the URL name a user: //USER@HOST/PATH? */
-static bool names_user(const char *address)
-{
-    const char *host = address + strspn(address, "/");
-    return memchr(host, '@', strcspn(host, "/?")) != NULL;
-}
-
-bool http_client_check(const struct place *place, struct error *error)
-{
-    const char *text = options_string(place->options, "header");
-    const bool authorized = names_user(place->address) || options_string(place->options, "bearer") ||
-                            options_string(place->options, "user");
-    for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n') {
-        char name[64];
-        size_t len = strcspn(text, ":\n");
-        if (text[len] != ':')
-            return error_set(error, "header= takes NAME:VALUE");
-        snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name), text);
-        if (!check_header_name(name, authorized, error))
-            return false;
-    }
-    return true;
-}
-
 /* header=NAME:VALUE */
 static bool read_header(struct http_client *c, char *text, struct error *error)
 {

@@ -22,10 +22,6 @@ struct http_client {
     unsigned secret_count;
 };
 
-/* Are the options such that a client can be made, as far as can be told without reading files? The URL may
- * hold a user's name. False with the error. */
-bool http_client_check(const struct place *place, struct error *error);
-
 /* Reads what the options name: files must be there. False with the error. Free in either case. */
 bool http_client_init(struct http_client *client, const struct place *place,
                       const struct body_kind *kind, struct error *error);

@@ -7,7 +7,6 @@
 #include "clock.h"
 #include "http.h"
 #include "http_body.h"
-#include "http_client.h"
 #include "http_poster.h"
 
 struct sink {
@@ -124,16 +123,7 @@ static const char *http_sink_format_of(const struct place *place)
     return body_find(options_string(place->options, "body"))->format;
 }
 
-static bool http_sink_check(const struct place *place, struct error *error)
-{
-    struct body body;
-    bool ok = body_init(&body, place->options, "", error);
-    body_free(&body);
-    return ok && http_client_check(place, error);
-}
-
 const struct sink_ops http_sink_ops = {
-    .check = http_sink_check,
     .format_of = http_sink_format_of,
     .check = poster_check,
     .open = http_sink_open,
