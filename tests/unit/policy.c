@@ -305,6 +305,40 @@ static void lists_from_files(void **state)
     unlink(path);
 }
 
+/* How many of `count` messages pass at this time. */
+static unsigned pass_limit(struct step *step, int64_t now, unsigned count)
+{
+    struct subject s;
+    unsigned passed = 0;
+    subject_init(&s, (struct frame){0}, (struct ticket){0});
+    limit_step.tick(step, now);
+    for (unsigned i = 0; i < count; i++)
+        passed += limit_step.judge(step, &s) == VERDICT_PASS;
+    return passed;
+}
+
+/* A burst smaller than what a batch gathers bounds a quiet time's credit, and not the rate. */
+static void a_limit_with_a_small_burst(void **state)
+{
+    (void)state;
+    struct plan plan = {0};
+    struct error error = {{0}};
+    assert_true(read_policy("- limit: { rate: 10000/s, burst: 1 }", &plan, &error));
+    struct step *step = limit_step.new(&plan.steps[0].options, &error);
+    unsigned passed = 0;
+    assert_int_equal(pass_limit(step, 1000, 50), 1);
+    for (int64_t now = 1001; now <= 2000; now++)
+        passed += pass_limit(step, now, 50);
+    assert_int_equal(passed, 10000);
+    assert_int_equal(pass_limit(step, 2000, 50), 0);
+    assert_int_equal(pass_limit(step, 90000, 5000), 100); /* after a long time: 10 ms of it */
+    assert_int_equal(pass_limit(step, 90000, 50), 0);
+    assert_int_equal(pass_limit(step, 80000, 50), 0); /* a clock that goes back brings nothing */
+    assert_int_equal(pass_limit(step, 80001, 50), 10);
+    limit_step.free(step);
+    plan_free(&plan);
+}
+
 /* Of a batch some pass, some go elsewhere, some are filtered, some are no dnstap at all: each once,
  * in order. */
 static void ways(void **state)
@@ -657,6 +691,7 @@ int main(void)
         cmocka_unit_test(questions_of_both_messages),
         cmocka_unit_test(one_client_in_two_forms),
         cmocka_unit_test(lists_from_files),
+        cmocka_unit_test(a_limit_with_a_small_burst),
         cmocka_unit_test(ways),
         cmocka_unit_test(whole_batches_are_handed_on),
         cmocka_unit_test(samples),
