@@ -8,7 +8,6 @@
  * docs/cof.md. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "../capped.h"
@@ -78,7 +77,7 @@ static struct encoder *cof_new(const struct options *options, struct error *erro
     if (e) {
         e->window_ms = (int64_t)options_number(options, "window");
         e->table = cof_table_new(options_number(options, "memory"));
-        if (e->table && getrandom(&e->sets.seed, sizeof e->sets.seed, 0) == sizeof e->sets.seed)
+        if (e->table && siphash_key_make(&e->sets.key))
             return e;
         cof_free(e);
     }
@@ -99,7 +98,7 @@ static struct cof_key key_of(struct encoder *e, const struct cof_set *set,
     buffer_put(&e->canonical, &zone.name_len, sizeof zone.name_len);
     buffer_put(&e->canonical, zone.name, zone.name_len);
     buffer_put(&e->canonical, view->identity.data, view->identity.len);
-    const struct cof_hash hash = cof_hash_of(&e->sets, &e->canonical);
+    const struct siphash hash = cof_hash_of(&e->sets, &e->canonical);
     return (struct cof_key){.high = hash.high, .low = hash.low};
 }
 

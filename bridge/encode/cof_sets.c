@@ -2,19 +2,15 @@
 
 #include <assert.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "../scan/dns_question.h"
 #include "../scan/dns_type.h"
 #include "../scan/rdata_rewrite.h"
 
 enum { CLASS_IN = 1, TYPE_SIG = 24, META_FIRST = 249, META_LAST = 255 };
 
-struct cof_hash cof_hash_of(const struct cof_sets *sets, const struct buffer *octets)
+struct siphash cof_hash_of(const struct cof_sets *sets, const struct buffer *octets)
 {
-    XXH128_hash_t hash = XXH3_128bits_withSeed(octets->data, octets->len, sets->seed);
-    return (struct cof_hash){.high = hash.high64, .low = hash.low64};
+    return siphash(&sets->key, octets->data, octets->len);
 }
 
 /* Records about messages and transactions are no data, nor are those of other classes: what stands there may
@@ -42,7 +38,7 @@ static void add(struct cof_sets *sets, struct octets dns, const struct dns_recor
     sets->count++;
 }
 
-static int compare_hashes(struct cof_hash a, struct cof_hash b)
+static int compare_hashes(struct siphash a, struct siphash b)
 {
     if (a.high != b.high)
         return a.high < b.high ? -1 : 1;
@@ -106,7 +102,7 @@ bool cof_sets_next(struct cof_sets *sets, struct cof_set *set)
 {
     if (sets->next == sets->count)
         return false;
-    const struct cof_hash name = sets->sets[sets->order[sets->next]];
+    const struct siphash name = sets->sets[sets->order[sets->next]];
     set->first = sets->next;
     buffer_clear(&sets->canonical);
     buffer_put(&sets->canonical, &name, sizeof name);

@@ -5,19 +5,16 @@
 #define BRIDGE_ENCODE_COF_SETS_H
 
 #include "../scan/dns.h"
+#include "../siphash.h"
 
 enum { COF_DNS_MAX = 65535, COF_RECORDS_MAX = COF_DNS_MAX / 11 + 1 };
 
-struct cof_hash {
-    uint64_t high, low;
-};
-
 struct cof_sets {
-    uint64_t seed; /* of all hashes */
+    struct siphash_key key; /* of all hashes: random, so that nobody can choose sets that are taken for each other */
     unsigned count;
     struct dns_record records[COF_RECORDS_MAX];
-    struct cof_hash sets[COF_RECORDS_MAX];  /* of owner and type */
-    struct cof_hash datas[COF_RECORDS_MAX]; /* of RDATA, whatever the case of its names and their compression */
+    struct siphash sets[COF_RECORDS_MAX];  /* of owner and type */
+    struct siphash datas[COF_RECORDS_MAX]; /* of RDATA, whatever the case of its names and their compression */
     uint16_t order[COF_RECORDS_MAX];        /* by these two */
     unsigned next;
     struct buffer canonical;
@@ -26,7 +23,7 @@ struct cof_sets {
 /* One set: the records order[first] to order[first + count - 1]. */
 struct cof_set {
     unsigned first, count;
-    struct cof_hash hash; /* of owner, type and all RDATA */
+    struct siphash hash; /* of owner, type and all RDATA */
 };
 
 /* Takes a sound message (dns_message_ok) of COF_DNS_MAX octets at most. False: out of memory. */
@@ -40,6 +37,6 @@ static inline const struct dns_record *cof_sets_record(const struct cof_sets *se
     return &sets->records[sets->order[place]];
 }
 
-struct cof_hash cof_hash_of(const struct cof_sets *sets, const struct buffer *octets);
+struct siphash cof_hash_of(const struct cof_sets *sets, const struct buffer *octets);
 
 #endif

@@ -19,7 +19,7 @@ struct slot {
 };
 
 struct set {
-    uint64_t seed; /* whoever names things for us to find cannot choose names that collide */
+    uint64_t seed; /* random: names that share a slot cannot be chosen beforehand; they would cost time */
     struct slot *slots;
     size_t slot_count; /* a power of two, at least twice `count` */
     size_t count;
