@@ -3,6 +3,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "reader.h"
+
 struct state {
     uint64_t v0, v1, v2, v3;
 };
@@ -12,7 +14,7 @@ static inline uint64_t rotate(uint64_t x, int bits)
     return x << bits | x >> (64 - bits);
 }
 
-static inline uint64_t load_le(const uint8_t *at, size_t len)
+static inline uint64_t load_rest(const uint8_t *at, size_t len)
 {
     uint64_t word = 0;
     for (size_t i = 0; i < len; i++)
@@ -64,8 +66,8 @@ struct siphash siphash(const struct siphash_key *key, const void *data, size_t l
     };
     size_t left = len;
     for (; left >= 8; left -= 8, at += 8)
-        take(&s, load_le(at, 8));
-    take(&s, (uint64_t)len << 56 | load_le(at, left));
+        take(&s, load_le64(at));
+    take(&s, (uint64_t)len << 56 | load_rest(at, left));
     s.v2 ^= 0xee;
     rounds(&s, 4);
     struct siphash hash = {.low = result(&s)};

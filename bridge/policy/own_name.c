@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../scan/dns_question.h"
 
@@ -35,11 +36,14 @@ static uint32_t put_reverse(struct octets address, uint8_t out[REVERSE_MAX])
     return (uint32_t)(to + len - out);
 }
 
-static bool is_arpa(const struct question *q)
+/* Few questions are below arpa, and the rest need not be looked at closely. */
+static bool is_arpa(struct dns_name name)
 {
-    static const uint8_t arpa[] = "\4arpa";
-    return q->label_count > 2 &&
-           memcmp(q->name + q->labels[q->label_count - 1], arpa, sizeof arpa) == 0;
+    struct dns_labels labels = dns_labels_of(name);
+    struct octets label, last = {0};
+    while (dns_labels_next(&labels, &label))
+        last = label;
+    return last.len == 4 && strncasecmp((const char *)last.data, "arpa", 4) == 0;
 }
 
 static bool ends_with(const struct question *q, const uint8_t *name, uint32_t len)
@@ -62,7 +66,7 @@ bool own_name_asked(struct octets dns, struct octets address)
     if (!dns_walk_begin(&walk, dns))
         return false;
     while (dns_walk_question(&walk, &question)) {
-        if (!question_read_name(question.name, &q) || !is_arpa(&q))
+        if (!is_arpa(question.name) || !question_read_name(question.name, &q))
             continue;
         if (len == 0)
             len = put_reverse(address, name);
