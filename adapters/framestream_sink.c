@@ -134,7 +134,7 @@ static void note_trouble(struct error *all, const struct address *address, const
     size_t used = strlen(all->text);
     bool is_unix = address->storage.ss_family == AF_UNIX;
     address_print((const struct sockaddr *)&address->storage, name, sizeof name);
-    snprintf(all->text + used, sizeof all->text - used, "%s%s%s%s", used ? "; " : "", is_unix ? "" : name,
+    snprintf(all->text + used, sizeof all->text - used, "%s%s%s%.256s", used ? "; " : "", is_unix ? "" : name,
              is_unix ? "" : ": ", why);
 }
 

@@ -207,17 +207,17 @@ static bool settle_policy(struct endpoint *e, struct error *error)
         return false;
     if (e->plan.count == 0)
         return true;
-    if (!plan_hash(&e->plan, e->policy_hash, e->policy_state, error))
-        return error_prefix(error, "policy");
     e->policy = policy_new(&e->plan, error);
-    return e->policy || error_prefix(error, "policy");
+    return e->policy && policy_hash(e->policy, e->policy_hash, e->policy_state, error);
 }
 
 bool endpoint_end(struct endpoint *e, enum direction direction, struct error *error)
 {
     if (direction == DIRECTION_SINK &&
-        !(settle_format(e, error) && settle_encoder_options(e, error) && settle_policy(e, error)))
+        !(settle_format(e, error) && settle_encoder_options(e, error)))
         return false;
+    if (direction == DIRECTION_SINK && !settle_policy(e, error))
+        return error_prefix(error, "policy") || error_prefix(error, e->url);
     return check(e, direction, error);
 }
 

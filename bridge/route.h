@@ -37,7 +37,7 @@ struct route *outlet_take_ended(struct outlet *outlet);
 void route_free(struct route *route);
 
 /* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over, with its
- * plan_hash. What its steps
+ * policy_hash. What its steps
  * send elsewhere goes to `gates` (as many as the plan has plan_rejects), which are borrowed; their "source's thread" is the
  * outlet's. False: out of memory, nothing changed. */
 bool outlet_change_policy(struct outlet *outlet, struct policy *policy, const char *hash, struct intake *const *gates,

@@ -36,8 +36,8 @@ static void put_packet(unsigned field, const struct packet_ends *ends, struct oc
     wire_fixed32(field + 2, nanosecond, out);
 }
 
-static void put_head(enum dnsqr_type type, const struct packet_ends *ends, struct octets dns,
-                     bool response, struct buffer *out)
+static void put_head(enum dnsqr_type type, const struct packet_ends *ends,
+                     const struct dnstap_view *view, bool response, struct buffer *out)
 {
     struct nmsg_question question;
     wire_number(1, type, out);
@@ -46,7 +46,7 @@ static void put_head(enum dnsqr_type type, const struct packet_ends *ends, struc
     wire_number(4, PROTO_UDP, out);
     wire_number(5, ends->from_port, out);
     wire_number(6, ends->to_port, out);
-    bool has_question = nmsg_question_read(dns, &question);
+    bool has_question = nmsg_question_read(view->response_message, view->query_message, &question);
     wire_number(7, question.id, out);
     if (!has_question)
         return;
@@ -70,7 +70,7 @@ enum encode_result dnsqr_make(const struct dnstap_view *view, struct buffer *out
         return ENCODE_MALFORMED;
     if (!query || !response)
         type = query ? UDP_QUERY_ONLY : UDP_RESPONSE_ONLY;
-    put_head(type, &ends, response ? view->response_message : view->query_message, response, out);
+    put_head(type, &ends, view, response, out);
     if (query)
         put_packet(12, &ends, view->query_message, view->query_time_sec, view->query_time_nsec,
                    out);

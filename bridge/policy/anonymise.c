@@ -6,18 +6,19 @@
 
 #include "address_rule.h"
 #include "edns.h"
+#include "own_name.h"
 #include "rebuild.h"
 #include "registered.h"
 #include "step.h"
 #include "validate.h"
 
-enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128 };
+enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128, OPCODE_UPDATE = 5 };
 
 struct step {
     struct address_rule client, server;
     struct edns_rule edns;
     struct registered *names; /* NULL: they stay whole */
-    bool drop_ports, drop_identity, drop_version, drop_extra;
+    bool drop_ports, drop_identity, drop_version, drop_extra, drop_updates;
     struct buffer query, response, between; /* DNS messages being made */
     struct buffer zone, name, event, message;
 };
@@ -69,6 +70,14 @@ static const struct option_spec anonymise_options[] = {
      KEEP_OR_REMOVE,
      .meaning = "other EDNS options that may say who asked: all but NSID, errors and the like "
                 "(default: as client)"},
+    {.name = "signatures",
+     KEEP_OR_REMOVE,
+     .meaning = "TSIG and SIG(0) records, whose key names tell who signed; remove also leaves out "
+                "messages of a TKEY exchange (default: as client)"},
+    {.name = "updates",
+     KEEP_OR_REMOVE,
+     .meaning = "DNS UPDATE messages, in which clients give their own names and addresses "
+                "(default: as client)"},
     {.name = "qname",
      .type = OPTION_CHOICE,
      .choices = "keep|registered",
@@ -91,6 +100,7 @@ static void read_rules(struct step *step, const struct options *options)
         .all = keeps(step, options, "options"),
         .cookies = keeps(step, options, "cookies"),
         .padding = keeps(step, options, "padding"),
+        .signatures = keeps(step, options, "signatures"),
         .subnet = options_is(options, "subnet", "prefix") ? SUBNET_PREFIX
                   : keeps(step, options, "subnet")        ? SUBNET_KEEP
                                                           : SUBNET_REMOVE,
@@ -101,6 +111,7 @@ static void read_rules(struct step *step, const struct options *options)
     step->drop_identity = !keeps(step, options, "identity");
     step->drop_version = !keeps(step, options, "version");
     step->drop_extra = !keeps(step, options, "extra");
+    step->drop_updates = !keeps(step, options, "updates");
 }
 
 static void anonymise_free(struct step *step)
@@ -120,7 +131,7 @@ static bool does_something(const struct step *step)
 {
     return step->client.mode != ADDRESS_KEEP || step->server.mode != ADDRESS_KEEP ||
            !edns_rule_is_idle(&step->edns) || step->names || step->drop_ports ||
-           step->drop_identity || step->drop_version || step->drop_extra;
+           step->drop_identity || step->drop_version || step->drop_extra || step->drop_updates;
 }
 
 static struct step *anonymise_new(const struct options *options, struct error *error)
@@ -144,11 +155,18 @@ static struct step *anonymise_new(const struct options *options, struct error *e
     return NULL;
 }
 
+static bool is_update(struct octets dns)
+{
+    return dns.len > 2 && (dns.data[2] >> 3 & 15) == OPCODE_UPDATE;
+}
+
 /* What becomes of a DNS message: it stands in `out`. False: it is left out. */
-static bool change_dns(struct step *step, struct octets *dns, struct buffer *out)
+static bool change_dns(struct step *step, struct octets *dns, bool query, struct buffer *out)
 {
     struct octets in = *dns;
     buffer_clear(out);
+    if (step->drop_updates && is_update(in))
+        return false;
     if (step->names) {
         struct buffer *cut = edns_rule_is_idle(&step->edns) ? out : &step->between;
         buffer_clear(cut);
@@ -157,7 +175,7 @@ static bool change_dns(struct step *step, struct octets *dns, struct buffer *out
         in = (struct octets){.data = cut->data, .len = (uint32_t)cut->len};
     }
     if (!edns_rule_is_idle(&step->edns)) {
-        if (!edns_redact(&step->edns, in, out) || out->failed)
+        if (!edns_redact(&step->edns, in, query, out) || out->failed)
             return false;
         in = (struct octets){.data = out->data, .len = (uint32_t)out->len};
     }
@@ -185,8 +203,19 @@ static bool tells_client(const struct dnstap_view *view)
     return false;
 }
 
+/* What is written anew has IPv4 addresses in four octets, and says so. */
+static void change_family(struct dnstap_view *view)
+{
+    enum { INET = 1, INET6 = 2 };
+    bool four = view->query_address.len == 4 || view->response_address.len == 4;
+    bool six = view->query_address.len == 16 || view->response_address.len == 16;
+    if (view->socket_family == INET6 && four && !six)
+        view->socket_family = INET;
+}
+
 static void change_addresses(struct step *step, struct dnstap_view *view)
 {
+    change_family(view);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS) &&
         !address_rule_apply(&step->client, &view->query_address))
         forget(view, DNSTAP_HAS_QUERY_ADDRESS);
@@ -262,6 +291,27 @@ static void change_origin(const struct step *step, struct dnstap_view *view)
         forget(view, DNSTAP_HAS_EXTRA);
 }
 
+/* A client that asks for its own address's name tells the address, beside its pseudonym even. Not where
+ * names are cut to the registered domain: of a reverse name, that is one octet. */
+static bool tells_own_address(const struct step *step, const struct dnstap_view *view)
+{
+    return step->client.mode != ADDRESS_KEEP && !step->names &&
+           (own_name_asked(view->query_message, view->query_address) ||
+            own_name_asked(view->response_message, view->query_address));
+}
+
+static void change_messages(struct step *step, const struct dnstap_view *found,
+                            struct dnstap_view *view)
+{
+    const bool whole = !tells_own_address(step, found);
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE) &&
+        (!whole || !change_dns(step, &view->query_message, true, &step->query)))
+        forget(view, DNSTAP_HAS_QUERY_MESSAGE);
+    if (dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE) &&
+        (!whole || !change_dns(step, &view->response_message, false, &step->response)))
+        forget(view, DNSTAP_HAS_RESPONSE_MESSAGE);
+}
+
 static enum verdict anonymise_judge(struct step *step, struct subject *subject)
 {
     const struct dnstap_view *found = subject_view(subject);
@@ -272,12 +322,7 @@ static enum verdict anonymise_judge(struct step *step, struct subject *subject)
     change_addresses(step, &view);
     if (dnstap_has(&view, DNSTAP_HAS_MESSAGE)) {
         change_names(step, &view);
-        if (dnstap_has(&view, DNSTAP_HAS_QUERY_MESSAGE) &&
-            !change_dns(step, &view.query_message, &step->query))
-            forget(&view, DNSTAP_HAS_QUERY_MESSAGE);
-        if (dnstap_has(&view, DNSTAP_HAS_RESPONSE_MESSAGE) &&
-            !change_dns(step, &view.response_message, &step->response))
-            forget(&view, DNSTAP_HAS_RESPONSE_MESSAGE);
+        change_messages(step, found, &view);
     }
     if (dnstap_has(&view, DNSTAP_HAS_EVENT) && !change_event(step, &view))
         return VERDICT_MALFORMED;
@@ -307,8 +352,8 @@ static void say_address(const struct options *options, const char *name, FILE *o
 
 static void anonymise_say(const struct options *options, FILE *out)
 {
-    static const char *const things[] = {"ports",  "identity", "version", "extra",
-                                         "subnet", "cookies",  "padding", "options"};
+    static const char *const things[] = {"ports",   "identity", "version", "extra",      "subnet",
+                                         "cookies", "padding",  "options", "signatures", "updates"};
     struct step decided = {.client.mode = options_is(options, "client", "keep") ? ADDRESS_KEEP
                                                                                 : ADDRESS_REMOVE};
     fputs("anonymised", out);

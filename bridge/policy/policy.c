@@ -44,7 +44,7 @@ static bool add_stage(struct policy *p, const struct plan *plan, struct error *e
     stage->rejects = way_named(plan, options_string(&planned->options, "rejects"));
     stage->step = stage->ops->new (&planned->options, error);
     if (!stage->step)
-        return error_prefix(error, stage->ops->name);
+        return error_prefix(error, stage->ops->name) || error_prefix(error, planned->place);
     p->stage_count++;
     return true;
 }
@@ -90,6 +90,13 @@ void policy_free(struct policy *p)
 const struct plan *policy_plan(const struct policy *p)
 {
     return &p->plan;
+}
+
+void policy_put_canonical(const struct policy *p, unsigned nth, struct buffer *out)
+{
+    const struct stage *stage = &p->stages[nth];
+    if (stage->ops->put_canonical)
+        stage->ops->put_canonical(stage->step, out);
 }
 
 void policy_connect(struct policy *p, const struct policy_exits *exits)
