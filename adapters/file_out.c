@@ -172,14 +172,14 @@ enum output_result file_out_begin(struct file_out *o)
 static enum output_result write_held(struct file_out *o, const struct parcel *parcel,
                                      struct progress *progress)
 {
-    if (o->held_count == HELD_MAX) { /* a flush was interrupted, or found no room */
+    if (o->held_count == HELD_MAX) { /* the flush of before was interrupted, or met a full disk */
         enum output_result result = file_out_flush(o);
         if (result != OUTPUT_DONE)
             return result;
     }
-    assert(o->held_count < HELD_MAX);
     if (progress->written < parcel->len) {
         size_t len = parcel->len - progress->written;
+        assert(o->held_count < HELD_MAX);
         if (!add_octets(o, parcel->data + progress->written, len))
             return no_memory();
         if (o->held_count == 0)

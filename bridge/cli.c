@@ -37,6 +37,7 @@ static const struct cli_option cli_options[] = {
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
     {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
+    {"status-host", "NAME", "a further name that it may be asked by", CLI_RUN, NULL},
     {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks, up to 1d (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
@@ -75,10 +76,9 @@ static bool unknown(const char *argument, struct error *error)
     return error_set(error, "unknown argument '%s'; valid: %s", argument, valid);
 }
 
-enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+static enum cli_action parse(struct config *config, int argc, char **argv, struct error *error)
 {
     enum cli_action action = CLI_RUN;
-    config_defaults(config);
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i] + 2;
         size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(name, "=") : 0;
@@ -110,6 +110,19 @@ enum cli_action cli_parse(struct config *config, int argc, char **argv, struct e
     return config_check(config, error) ? action : CLI_MISTAKE;
 }
 
+enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    return parse(config, argc, argv, error);
+}
+
+enum cli_action cli_parse_again(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    config->reload = true;
+    return parse(config, argc, argv, error);
+}
+
 const char *cli_topic(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i++) {
@@ -128,7 +141,7 @@ static void help_schemes(const struct adapter *adapter, FILE *out)
 static void help_overview(FILE *out)
 {
     fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
-          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n\n",
+          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n",
           out);
     for (const struct cli_option *o = cli_options; o->name; o++) {
         char left[48];

@@ -32,7 +32,7 @@ static void rig_open(struct rig *rig, uint32_t frame_max, bool skip_oversize, si
     *rig = (struct rig){.budget = {.limit = budget}, .wire = wire};
     buffer_clear(&rig->wire);
     rig->ring = ring_new((size_t)1 << 30, &rig->filled);
-    rig->intake = intake_new("test", WHEN_FULL_DROP);
+    rig->intake = intake_new("test", WHEN_FULL_DROP, NULL);
     rig->stream = stream_new(frame_max, skip_oversize, &rig->budget);
     assert_true(intake_add(rig->intake, (struct entrance){rig->ring, &rig->account, "sink"}));
 }
