@@ -433,7 +433,8 @@ static bool check_extension(const struct place *place, struct error *error)
 
 static bool file_sink_check(const struct place *place, struct error *error)
 {
-    return file_is_standard(place->address) || check_extension(place, error);
+    return file_target_check_place(place, error) &&
+           (file_is_standard(place->address) || check_extension(place, error));
 }
 
 static bool file_sink_check_run(const struct place *place, bool live, struct error *error)

@@ -39,6 +39,15 @@ bool file_target_init(struct file_target *t, const struct place *place,
     return !regular || file_name_check(pattern, error);
 }
 
+bool file_target_check_place(const struct place *place, struct error *error)
+{
+    struct file_target t;
+    const struct file_kind kind = {0};
+    bool ok = file_target_init(&t, place, &kind, error);
+    file_target_free(&t);
+    return ok;
+}
+
 void file_target_free(struct file_target *t)
 {
     free(t->name);

@@ -30,6 +30,9 @@ struct file_target {
  * case. */
 bool file_target_init(struct file_target *target, const struct place *place,
                       const struct file_kind *kind, struct error *error);
+/* Judges the name and the options, as file_target_init does. False with the error. */
+bool file_target_check_place(const struct place *place, struct error *error);
+
 void file_target_free(struct file_target *target);
 
 /* Would the first file open, as things stand? Opens nothing. False with the error. */

@@ -1,5 +1,6 @@
 #include "cof_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,7 @@ struct cof_entry *cof_table_add(struct cof_table *t, struct cof_key key, const v
     if (len > UINT32_MAX || t->size - t->used < size_of(len) || (t->count + 1) * 4 > t->slots * 3 ||
         t->used / ALIGNMENT + 1 >= TAKEN_BACK)
         return NULL;
+    assert(t->used % ALIGNMENT == 0);
     struct cof_entry *entry = entry_at(t, t->used);
     *entry = (struct cof_entry){.key = key, .len = (uint32_t)len};
     memcpy(entry->text, text, len);

@@ -55,6 +55,8 @@ enum encode_result nmsg_make(struct nmsg_maker *maker, struct frame message,
     struct dnstap_view view;
     if (!dnstap_scan(message, &view))
         return ENCODE_MALFORMED;
+    if (view.type == DNSTAP_TYPE_MESSAGE && !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
+        return ENCODE_MALFORMED;
     *payload = (struct nmsg_payload){
         .vendor = NMSG_VENDOR_BASE,
         .type = maker->type,
@@ -66,8 +68,8 @@ enum encode_result nmsg_make(struct nmsg_maker *maker, struct frame message,
     set_time(&view, payload);
     if (!maker->make)
         return ENCODE_OK;
-    if (view.type != DNSTAP_TYPE_MESSAGE || !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
-        return view.type == DNSTAP_TYPE_MESSAGE ? ENCODE_MALFORMED : ENCODE_FILTERED;
+    if (view.type != DNSTAP_TYPE_MESSAGE)
+        return ENCODE_FILTERED;
     buffer_clear(&maker->made);
     enum encode_result result = maker->make(&view, &maker->made);
     if (maker->made.failed)

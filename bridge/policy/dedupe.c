@@ -1,6 +1,7 @@
 /* dedupe: of messages that are alike in all that the key names, the first stands for those that
  * come within the window. It goes on when the window ends, or its room is needed, and says how many
  * it stands for (Dnstap.repeats). */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,7 @@ static bool dedupe_release(struct step *step, int64_t now_ms, struct subject *s)
         return false;
     struct dedupe_entry *entry = dedupe_table_take(step->table);
     uint32_t more = entry->repeats ? put_repeats(entry->data + entry->len, entry->repeats) : 0;
+    assert(more <= DEDUPE_ROOM);
     subject_init(s, (struct frame){.data = entry->data, .len = entry->len + more}, entry->ticket);
     return true;
 }

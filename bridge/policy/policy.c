@@ -1,5 +1,6 @@
 #include "policy.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,7 +190,8 @@ static void put(struct policy *p, unsigned way, const struct subject *s)
 static void put_rejected(struct policy *p, unsigned way, struct subject *s)
 {
     if (s->reason) {
-        size_t len = strlen(s->reason); /* less than 128: its length takes one octet */
+        size_t len = strlen(s->reason);
+        assert(len < 128); /* its length takes one octet */
         buffer_clear(&p->marked);
         buffer_put(&p->marked, s->frame.data, s->frame.len);
         buffer_put(&p->marked, (const uint8_t[]){0xd2, 0x3e, (uint8_t)len},

@@ -1,5 +1,6 @@
 #include "set.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -169,6 +170,7 @@ void set_put_sorted(const struct set *set, struct buffer *out)
         if (set->slots[i].at)
             order[found++] = set->slots[i].at;
     }
+    assert(found == set->count);
     qsort_r(order, found, sizeof *order, compare, (void *)(uintptr_t)set);
     canonical_put_number(found, out);
     for (size_t i = 0; i < found; i++) {

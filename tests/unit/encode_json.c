@@ -245,6 +245,57 @@ static void what_is_no_message_is_malformed(void **state)
     buffer_free(&out);
 }
 
+/* Whatever the format: one count in the ledger for one message. */
+static void what_is_no_message_is_malformed_in_every_format(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t len;
+        uint8_t data[6];
+    } cases[] = {
+        {2, {0x78, 1}},                   /* a MESSAGE without one */
+        {6, {0x72, 2, 8, 6, 0x78, 0}},    /* type 0 */
+        {6, {0x72, 2, 8, 6, 0x78, 2}},    /* type 2 */
+        {3, {0x78, 1, 0x72}},             /* torn */
+        {4, {0x72, 2, 8, 6}},             /* no type */
+        {4, {0x72, 0, 0x78, 1}},          /* a Message without its type */
+    };
+    for (const struct encoder_ops *const *ops = encoders; *ops; ops++) {
+        const struct option_spec *const tables[OPTION_TABLES] = {(*ops)->options};
+        struct options options;
+        struct error error;
+        struct buffer out = {0};
+        assert_true(options_parse(&options, tables, NULL, &error));
+        struct encoder *encoder = (*ops)->new (&options, &error);
+        assert_non_null(encoder);
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            const struct frame frame = {cases[i].data, cases[i].len};
+            if ((*ops)->message(encoder, frame, &out) != ENCODE_MALFORMED)
+                fail_msg("%s: case %zu", (*ops)->name, i);
+        }
+        assert_int_equal(out.len, 0);
+        (*ops)->free(encoder);
+        options_free(&options);
+        buffer_free(&out);
+    }
+}
+
+static void the_last_second_that_has_a_text(void **state)
+{
+    (void)state;
+    struct made message = {.len = 0};
+    static const uint8_t last[] = {8, 5, 0x40, 0xff, 0x82, 0xd1, 0xff, 0xaf, 0x07}; /* 253402300799 */
+    put(&message, last, sizeof last);
+    struct made m = wrap(&message);
+    expect("", &m,
+           "{\"time\":\"9999-12-31T23:59:59.000000000Z\",\"type\":\"CLIENT_QUERY\","
+           "\"query_time\":\"9999-12-31T23:59:59.000000000Z\"}\n");
+    message.len -= 6;
+    put(&message, "\x80\x83\xd1\xff\xaf\x07", 6);
+    m = wrap(&message);
+    expect("", &m, "{\"type\":\"CLIENT_QUERY\"}\n");
+}
+
 static void golang_shape_refuses_what_it_has_not(void **state)
 {
     (void)state;
@@ -270,6 +321,8 @@ int main(void)
         cmocka_unit_test(broken_messages_show_what_can_be_read),
         cmocka_unit_test(truncated_is_whole_with_tc),
         cmocka_unit_test(what_is_no_message_is_malformed),
+        cmocka_unit_test(what_is_no_message_is_malformed_in_every_format),
+        cmocka_unit_test(the_last_second_that_has_a_text),
         cmocka_unit_test(golang_shape_refuses_what_it_has_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
