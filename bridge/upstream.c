@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "capped.h"
 #include "json.h"
 #include "log.h"
 
@@ -147,6 +148,13 @@ void upstream_note(struct upstream *upstream, const struct envelope *envelope)
     if (ends)
         log_line(LOG_INFO, "source %s: hop %s (instance %016" PRIx64 ") ended at sequence %" PRIu64,
                  upstream->source, sender->hop, sender->instance, envelope->sequence);
+}
+
+void upstream_lose(struct upstream *upstream, uint64_t messages)
+{
+    pthread_mutex_lock(&upstream->lock);
+    upstream->lost_before = capped_add(upstream->lost_before, messages);
+    pthread_mutex_unlock(&upstream->lock);
 }
 
 uint64_t upstream_lost(struct upstream *upstream)

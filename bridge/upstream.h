@@ -18,6 +18,9 @@ void upstream_free(struct upstream *upstream);
 /* A batch arrived in this envelope. Logs where a sender is joined, loses or ends. */
 void upstream_note(struct upstream *upstream, const struct envelope *envelope);
 
+/* Messages that never arrived, and that no numbers show: the records of a topic that expired before they were read. */
+void upstream_lose(struct upstream *upstream, uint64_t messages);
+
 /* Messages that never arrived, over all links of this source. */
 uint64_t upstream_lost(struct upstream *upstream);
 

@@ -100,7 +100,7 @@ static void a_password_in_a_url_is_masked_but_kept(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct endpoint e;
         struct error error = {{0}};
-        assert_true(endpoint_parse(&e, DIRECTION_SINK, cases[i].url, &error));
+        assert_true(endpoint_begin(&e, DIRECTION_SINK, cases[i].url, &error));
         assert_string_equal(e.url, cases[i].shown);
         assert_string_equal(e.address, cases[i].url + 4);
         endpoint_free(&e);
