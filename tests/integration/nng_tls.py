@@ -82,7 +82,7 @@ class Tls(TlsCase):
         self.expect_all(far, self.near(f"ca={self.ours.cert},{partner.options()}"))
 
     def test_mistakes_are_refused_before_anything_opens(self):
-        url = "nng+tls:127.0.0.1:1"
+        url = "nng+tls:localhost:1"
         for direction, options, says in (("--from", "", "needs cert= and key="), ("--to", "", "needs ca="),
                                          ("--from", "#cert=/x", "go together"), ("--to", "#ca=/nothing", "/nothing"),
                                          ("--to", f"#ca={self.ours.key}", "no certificates"),
@@ -91,6 +91,10 @@ class Tls(TlsCase):
             code, _, err = lab.run_bridge("--check", direction, url + options, *other)
             self.assertEqual((code, err.count("\n")), (2, 1), err)
             self.assertIn(says, err)
+        for address in ("127.0.0.1:1", "[::1]:1"):
+            code, _, err = lab.run_bridge("--check", "--from", "-", "--to", f"nng+tls:{address}#ca={self.ours.cert}")
+            self.assertEqual(code, 2)
+            self.assertIn("needs server-name=", err)
         code, _, err = lab.run_bridge("--check", "--from", "nng+tcp:127.0.0.1:1#ca=/x", "--to", "-")
         self.assertEqual(code, 2)
         self.assertIn("is for nng+tls:", err)
