@@ -14,7 +14,8 @@ static const struct {
     {"timeout", "no answer", "a peer did not finish its handshake"},
     {"disconnect", "the other end closed the connection, which it does where it refuses TLS",
      "a peer closed the connection before it began, which it does where it refuses TLS"},
-    {"other", "the address cannot be reached, or its name not be resolved", "a connection failed"},
+    {"other", "the connection failed: the address cannot be reached, or the other end refuses our TLS certificate",
+     "a connection failed, as it does where TLS is refused"},
     {"oom", "out of memory", "out of memory"},
 };
 

@@ -134,7 +134,8 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
     if (!ok) {
         log_limited(&limit, LOG_WARN, "source %s: a message of %zu octets is refused: %s",
                     s->place->url, nng_msg_len(msg), error.text);
-        intake_refuse(intake, refused > 0 ? refused : 1);
+        bool closing = numbered && refused == 0 && bus.frames_len == 0; /* of another channel: no message */
+        intake_refuse(intake, closing ? 0 : refused > 0 ? refused : 1);
     } else if (count > 0) {
         struct batch *batch = batch_from(msg, &bus, count);
         if (batch) {
