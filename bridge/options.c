@@ -170,12 +170,14 @@ bool option_is_secret(const struct option_spec *spec, const char *name)
 static bool unknown_option(const struct options *options, const char *name, size_t len,
                            struct error *error)
 {
-    char valid[400] = "";
+    char valid[360] = "";
     size_t used = 0;
     for (unsigned i = 0; i < options->count && used < sizeof valid; i++)
         used += (size_t)snprintf(valid + used, sizeof valid - used, "%s%s", i ? ", " : "",
                                  options->specs[i]->name);
-    return error_set(error, "unknown option '%.*s'; valid here: %s", len < 64 ? (int)len : 64, name, valid);
+    const char *nearest = options_nearest(options, name);
+    return error_set(error, "unknown option '%.*s'%s%s%s; valid here: %s", len < 64 ? (int)len : 64, name,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "", valid);
 }
 
 /* A secret is not left behind in freed memory. */
