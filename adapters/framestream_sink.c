@@ -4,7 +4,6 @@
  * inside a message, that message is sent whole on the next one. */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,11 +130,9 @@ static bool connect_to(struct sink *s, const struct address *address, struct err
 static void note_trouble(struct error *all, const struct address *address, const char *why)
 {
     char name[ADDRESS_TEXT];
-    size_t used = strlen(all->text);
     bool is_unix = address->storage.ss_family == AF_UNIX;
     address_print((const struct sockaddr *)&address->storage, name, sizeof name);
-    snprintf(all->text + used, sizeof all->text - used, "%s%s%s%.256s", used ? "; " : "", is_unix ? "" : name,
-             is_unix ? "" : ": ", why);
+    error_add(all, "%s%s%s", is_unix ? "" : name, is_unix ? "" : ": ", why);
 }
 
 /* One round: the name is looked up anew, for the peer may have moved, and its addresses are tried in order. */

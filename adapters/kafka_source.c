@@ -90,6 +90,7 @@ struct source {
 
     rd_kafka_t *letters; /* the producer for the dead-letter topic, once there was one */
     rd_kafka_resp_err_t letter_result;
+    bool letters_end; /* one got no answer while we were stopping: the others are not waited for */
 };
 
 /* --- rebalancing --- */
@@ -300,6 +301,8 @@ static bool post_letter(struct source *s, const char *topic, const rd_kafka_mess
     char origin[KAFKA_TOPIC_MAX + 64];
     snprintf(origin, sizeof origin, "%s/%d/%lld", s->topic, record->partition,
              (long long)record->offset);
+    if (s->letters_end)
+        return error_set(error, "the program stops, and its brokers do not answer");
     s->letter_result = RD_KAFKA_RESP_ERR__IN_PROGRESS;
     rd_kafka_resp_err_t err = rd_kafka_producev(
         s->letters, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
@@ -312,6 +315,7 @@ static bool post_letter(struct source *s, const char *topic, const rd_kafka_mess
             rd_kafka_flush(s->letters, DEAD_LETTER_MS);
         if (waker_woken(&s->waker) && s->letter_result == RD_KAFKA_RESP_ERR__IN_PROGRESS)
             err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+        s->letters_end = err == RD_KAFKA_RESP_ERR__TIMED_OUT;
     }
     if (!err)
         err = s->letter_result;

@@ -36,11 +36,10 @@ static bool has_peer(const struct nng_end *end)
 static bool sleep_until_change(const struct nng_end *end, int64_t timeout)
 {
     uint64_t count;
-    if (waker_wait(&end->waker, end->peers->changed, POLLIN, (int)timeout) == WAIT_WOKEN)
-        return false;
-    ssize_t n = read(end->peers->changed, &count, sizeof count); /* empty: the time is over */
-    (void)n;
-    return true;
+    bool on = waker_wait(&end->waker, end->peers->changed, POLLIN, (int)timeout) != WAIT_WOKEN;
+    while (on && read(end->peers->changed, &count, sizeof count) > 0)
+        ;
+    return on;
 }
 
 /* A listener that nobody looks for is no trouble, a dialer always is. */
@@ -112,9 +111,8 @@ static bool watch(const struct nng_end *end, struct search *s, int64_t patience)
 
 static void note_trouble(struct error *all, const char *url, const char *why)
 {
-    size_t used = strlen(all->text);
     const char *at = strstr(url, "://");
-    snprintf(all->text + used, sizeof all->text - used, "%s%s: %s", used ? "; " : "", at ? at + 3 : url, why);
+    error_add(all, "%s: %s", at ? at + 3 : url, why);
 }
 
 enum tried { TRIED_IN_VAIN, TRIED_WELL, TRIED_TO_THE_END };

@@ -15,6 +15,20 @@ bool error_set(struct error *error, const char *format, ...)
     return false;
 }
 
+bool error_add(struct error *error, const char *format, ...)
+{
+    size_t used = strlen(error->text);
+    va_list args;
+    if (used > 0 && used + sizeof "; " < sizeof error->text) {
+        memcpy(error->text + used, "; ", sizeof "; ");
+        used += 2;
+    }
+    va_start(args, format);
+    vsnprintf(error->text + used, sizeof error->text - used, format, args);
+    va_end(args);
+    return false;
+}
+
 bool error_prefix(struct error *error, const char *prefix)
 {
     char text[sizeof error->text];

@@ -12,6 +12,9 @@ struct error {
 /* Writes the sentence; always returns false, so that a failing function can end with it. */
 bool error_set(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Adds to what is there already, behind a semicolon; as much as there is room for. Returns false. */
+bool error_add(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Puts a prefix ("SINK: ") before the sentence; returns false. */
 bool error_prefix(struct error *error, const char *prefix);
 

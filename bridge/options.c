@@ -170,7 +170,7 @@ bool option_is_secret(const struct option_spec *spec, const char *name)
 static bool unknown_option(const struct options *options, const char *name, size_t len,
                            struct error *error)
 {
-    char valid[400] = "", unknown[64];
+    char valid[360] = "", unknown[64];
     size_t used = 0;
     snprintf(unknown, sizeof unknown, "%.*s", len < 64 ? (int)len : 64, name);
     const char *nearest = options_nearest(options, unknown);

@@ -31,8 +31,8 @@ static void put_subnet(struct octets value, struct buffer *out)
     uint32_t width = family == 2 ? 16 : 4;
     struct octets given = reader_rest(&r);
 
-    if (given.len > 0)
-        memcpy(address, given.data, given.len < width ? given.len : width);
+    for (uint32_t i = 0; i < given.len && i < width; i++)
+        address[i] = given.data[i];
     if (family != 0) {
         FLAT_PUT(out, ",\"address\":");
         flat_address_put((struct octets){address, width}, out);

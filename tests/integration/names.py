@@ -1,9 +1,11 @@
 """Names of senders' and listeners' addresses: of several addresses each is tried, a name that nobody knows yet is asked for
 again, and a resolver that does not answer holds nothing up."""
 
+import contextlib
 import os
 import socket
 import sys
+import threading
 import unittest
 
 import lab
@@ -277,7 +279,37 @@ class Nng(Names):
             self.assertEqual(bridge.stop(), 0)
 
 
+class Silent:
+    """A server that accepts and says nothing."""
+
+    def __init__(self):
+        self.port = lab.free_port()
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.taken = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.taken.append(self.listener.accept()[0])
+
+    def close(self):
+        self.listener.close()
+        for sock in self.taken:
+            sock.close()
+
+
 class Http(Names):
+    def test_a_registry_that_accepts_and_is_silent_does_not_hold_a_stop_up(self):
+        server = Silent()
+        self.addCleanup(server.close)
+        bridge, _ = self.sending(f"kafka://127.0.0.1:{lab.free_port()}/t#schema-registry=http://127.0.0.1:{server.port}",
+                                 "--drain-timeout", "10ms")
+        lab.eventually("its connection", lambda: server.taken)
+        self.assertEqual(bridge.stop(), 1)
+        self.assertEqual(bridge.route()["in_flight"], 1)
+        self.assertNotIn("Timeout was reached", bridge.log())  # the stop ended the question, not its own time
+
     def test_a_resolver_that_is_silent_does_not_hold_a_stop_up(self):
         self.know(collector="hang")
         for url in (f"http://collector.test:{lab.free_port()}/#format=text,linger=0ms",

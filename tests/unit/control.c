@@ -33,7 +33,7 @@ static void put_content_type(struct payload *p, const char *type, size_t len)
 static bool reads(const struct payload *p, enum control_type *type, struct error *error)
 {
     /* a copy of exactly that size: a sanitizer sees a read beyond it */
-    uint8_t *copy = malloc(p->len ? p->len : 1);
+    uint8_t *copy = calloc(1, p->len ? p->len : 1);
     memcpy(copy, p->data, p->len);
     error->text[0] = '\0';
     bool ok = control_read(copy, p->len, type, error);
