@@ -78,9 +78,14 @@ static bool plant(struct octets dns, struct octets address, bool more, struct bu
     struct dns_record record, opt = {0};
     struct buffer options = {0};
     buffer_clear(out);
+    enum { OPCODE = 0x7800, UPDATE = 5 << 11, TKEY = 249, TSIG = 250 };
     if (dns.len <= 12 || !dns_message_ok(dns) || !dns_walk_begin(&walk, dns))
         return false;
+    if ((walk.header.flags & OPCODE) == UPDATE)
+        return false; /* left out altogether: tested apart from these */
     while (dns_walk_record(&walk, &record)) {
+        if (record.type == TKEY || record.type == TSIG)
+            return false; /* cut off, or left out: likewise */
         if (record.type == DNS_TYPE_OPT && opt.type == DNS_TYPE_OPT)
             return false; /* two of them: who can tell what that says */
         if (record.type == DNS_TYPE_OPT)
