@@ -150,7 +150,12 @@ struct adapter {
     const struct sink_ops *sink;
     const struct option_spec *source_options; /* beside the common ones; may be NULL */
     const struct option_spec *sink_options;
+    /* Does what a sink sends to one place come in again by a source on the other? NULL: it does not. */
+    bool (*loops)(const struct place *source, const struct place *sink);
 };
+
+/* For `loops`: the same scheme and the same address. */
+bool place_is_same(const struct place *source, const struct place *sink);
 
 extern const struct adapter file_adapter;
 extern const struct adapter framestream_adapter;

@@ -172,7 +172,7 @@ enum output_result file_out_begin(struct file_out *o)
 static enum output_result write_held(struct file_out *o, const struct parcel *parcel,
                                      struct progress *progress)
 {
-    if (o->held_count == HELD_MAX) { /* the flush of before was interrupted, or met a full disk */
+    if (o->held_count == HELD_MAX) { /* a flush was interrupted, or found no room */
         enum output_result result = file_out_flush(o);
         if (result != OUTPUT_DONE)
             return result;

@@ -39,4 +39,5 @@ const struct adapter framestream_adapter = {
     .sink = &framestream_sink_ops,
     .source_options = source_options,
     .sink_options = sink_options,
+    .loops = place_is_same,
 };

@@ -2,12 +2,15 @@
 #include "kafka.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "host_port.h"
 #include "log.h"
 #include "receipt/options.h"
@@ -77,6 +80,8 @@ static const struct option_spec sink_options[] = {
     {0},
 };
 
+static bool kafka_loops(const struct place *source, const struct place *sink);
+
 const struct adapter kafka_adapter = {
     .schemes = schemes,
     .address = "//BROKER[,BROKER]/TOPIC",
@@ -87,6 +92,7 @@ const struct adapter kafka_adapter = {
     .sink = &kafka_sink_ops,
     .source_options = source_options,
     .sink_options = sink_options,
+    .loops = kafka_loops,
 };
 
 /* HOST[:PORT], of a list of `len` octets separated by commas; librdkafka takes PROTOCOL://HOST as well, whose slashes an
@@ -117,6 +123,40 @@ const char *kafka_topic(const struct place *place, struct error *error)
     if (!check_brokers(place->address + 2, (size_t)(slash - place->address - 2), error))
         return NULL;
     return kafka_topic_legal(slash + 1, error) ? slash + 1 : NULL;
+}
+
+enum { PORT_DEFAULT = 9092 };
+
+/* Takes the next of the brokers of an address that is sound. False: there is no further one. */
+static bool next_broker(const char **at, struct host_port *broker)
+{
+    struct error error;
+    size_t len = strcspn(*at, ",/");
+    if (len == 0 || !host_port_read_optional(*at, len, broker, &error))
+        return false;
+    broker->port = broker->port ? broker->port : PORT_DEFAULT;
+    *at += len + ((*at)[len] == ',');
+    return true;
+}
+
+/* One broker that both name: the same cluster. */
+static bool share_a_broker(const struct place *a, const struct place *b)
+{
+    struct host_port ours, theirs;
+    for (const char *i = a->address + 2; next_broker(&i, &ours);) {
+        for (const char *k = b->address + 2; next_broker(&k, &theirs);) {
+            if (ours.port == theirs.port && strcasecmp(ours.host, theirs.host) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool kafka_loops(const struct place *source, const struct place *sink)
+{
+    struct error error;
+    const char *from = kafka_topic(source, &error), *to = kafka_topic(sink, &error);
+    return from && to && strcmp(from, to) == 0 && share_a_broker(source, sink);
 }
 
 bool kafka_topic_legal(const char *topic, struct error *error)
@@ -299,6 +339,24 @@ rd_kafka_t *kafka_producer(const struct place *place, const struct kafka_propert
     rd_kafka_conf_destroy(conf);
     error_set(error, "%s", why);
     return NULL;
+}
+
+void kafka_destroy(rd_kafka_t *rk)
+{
+    if (!rk)
+        return;
+    rd_kafka_set_log_level(rk, -1); /* it may outlive whatever its lines would name */
+    rd_kafka_destroy(rk);
+}
+
+void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms)
+{
+    static _Atomic unsigned left_behind;
+    if (!live)
+        close(arg);
+    else if (!run_apart(close, arg, timeout_ms))
+        log_line(LOG_WARN, "librdkafka does not end a client in %d s: it is left behind (%u so far), and its memory and connections with it",
+                 timeout_ms / 1000, atomic_fetch_add(&left_behind, 1) + 1);
 }
 
 int kafka_event_new(void)

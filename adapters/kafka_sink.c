@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "frame.h"
 #include "http_url.h"
 #include "kafka.h"
 #include "kafka_record.h"
@@ -25,6 +27,11 @@ enum {
     RECORD_OVERHEAD = 256, /* octets of memory of librdkafka for a record beside its own */
     REQUESTS = 32 << 20,   /* and for requests under way: five of 1 MB for each of some brokers */
     REGISTRY_HEAD = 6,     /* octets before a protobuf: 0, schema id, message index [0] */
+    RECORD_MAX = 1000000,  /* librdkafka's message.max.bytes, where it is not given, */
+    RECORD_LEAST = 1000,   /* and its smallest */
+    RECORD_FRAMING = 512,  /* octets that a record takes in a request beside its value and headers */
+    PURGE_MS = 5000,       /* for librdkafka to give back what it held, */
+    CLOSE_MS = 5000,       /* and to end its client; then it is left behind */
 };
 
 /* Nothing that was accepted is lost or doubled, and nothing is given up for taking long: the ring
@@ -39,7 +46,7 @@ static const struct kafka_property defaults[] = {
 };
 
 struct sink {
-    const char *url; /* first: what kafka_listen needs */
+    char *url; /* first: what kafka_listen needs; our own, for librdkafka may outlive us (see kafka_sink_free) */
     const struct place *place;
     const struct sink_host *host;
     const char *topic_name;
@@ -50,6 +57,7 @@ struct sink {
     struct waker waker;
     bool ending; /* what librdkafka gives back now is in flight, not failed */
     bool frames;
+    size_t record_max; /* octets of a record with frames and its envelope */
     enum record_key key;
     int32_t partition;
     int64_t latest_ms; /* of a message's time that is put into its record */
@@ -111,6 +119,18 @@ static const char *reason_of(rd_kafka_resp_err_t err)
            "below 1 MB, set batch.size and message.max.bytes to it)";
 }
 
+/* What a broker refused for its size tells what it takes: the batches to come are cut smaller. */
+static void learn_size(struct sink *s, const rd_kafka_message_t *record)
+{
+    size_t half = record->len / 2;
+    const struct shipment *shipment = record->_private;
+    if (!s->frames || shipment->messages < 2 || half < RECORD_LEAST || half >= s->record_max)
+        return;
+    s->record_max = half;
+    log_line(LOG_WARN, "sink %s: the broker refuses a record of %zu octets: batches are cut to %zu from here on; message.max.bytes sets it from the start",
+             s->url, record->len, half);
+}
+
 /* In rd_kafka_poll, so on the sink's thread. */
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *record, void *opaque)
 {
@@ -121,6 +141,8 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *record, void *op
         shipment_settle(shipment, OUTCOME_DELIVERED);
     else if (!shipment->sink->ending)
         fail(shipment, record->len, reason_of(record->err));
+    if (record->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !shipment->sink->ending)
+        learn_size(shipment->sink, record);
     shipment_done(shipment);
 }
 
@@ -135,21 +157,38 @@ static bool start_producer(struct sink *s, struct error *error)
     return s->topic || error_set(error, "%s", rd_kafka_err2str(rd_kafka_last_error()));
 }
 
-static void stop_producer(struct sink *s)
+/* What the producer holds is given back: settled as failed, or left in flight. */
+static void purge(struct sink *s)
 {
-    if (!s->rk)
-        return;
+    int64_t end = clock_ms(CLOCK_MONOTONIC) + PURGE_MS;
     rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    while (rd_kafka_outq_len(s->rk) > 0)
+    while (rd_kafka_outq_len(s->rk) > 0 && clock_ms(CLOCK_MONOTONIC) < end)
         rd_kafka_poll(s->rk, LOOK_MS);
+}
+
+static void destroy_client(void *rk)
+{
+    kafka_destroy(rk);
+}
+
+static void let_go_of_handles(struct sink *s)
+{
     if (s->topic)
         rd_kafka_topic_destroy(s->topic);
     if (s->queue)
         rd_kafka_queue_destroy(s->queue);
-    rd_kafka_destroy(s->rk);
-    s->rk = NULL;
     s->topic = NULL;
     s->queue = NULL;
+}
+
+static void stop_producer(struct sink *s)
+{
+    if (!s->rk)
+        return;
+    purge(s);
+    let_go_of_handles(s);
+    kafka_close(destroy_client, s->rk, true, CLOSE_MS);
+    s->rk = NULL;
 }
 
 /* After an error that an idempotent producer cannot go on from; what it held is failed. */
@@ -223,37 +262,99 @@ static bool produce(struct sink *s, struct shipment *shipment, struct frame valu
     return false;
 }
 
-/* A batch as one record; without a parcel, the closing envelope. */
-static void write_frames(struct sink *s, const struct parcel *parcel)
+/* A run of a batch's data frames. */
+struct piece {
+    struct frame octets;
+    uint32_t count;
+};
+
+static void fail_piece(struct sink *s, const struct parcel *parcel, uint32_t count, struct shipment *shipment,
+                       rd_kafka_headers_t *headers)
 {
-    struct shipment *shipment = shipment_new(s, parcel, parcel ? parcel->count : 0);
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    log_line(LOG_ERROR, "sink %s: out of memory for a record", s->url);
+    if (parcel)
+        parcel_settle(parcel, OUTCOME_FAILED, count);
+    if (headers)
+        rd_kafka_headers_destroy(headers);
+    if (shipment)
+        shipment_done(shipment);
+}
+
+/* The envelope of the messages to come, into `scratch`. */
+static void make_envelope(struct sink *s, const struct parcel *parcel, uint32_t count)
+{
     receipt_sender_stamp(s->receipts, &s->postmark);
-    postmark_fill(&s->postmark, s->host, parcel ? parcel->batch : NULL, parcel ? parcel->count : 0);
+    postmark_fill(&s->postmark, s->host, parcel ? parcel->batch : NULL, count);
     buffer_clear(&s->scratch);
     envelope_write(&s->postmark.envelope, &s->scratch);
+}
+
+/* A piece as one record; without a parcel, the closing envelope. */
+static void write_piece(struct sink *s, const struct parcel *parcel, struct piece piece)
+{
+    struct shipment *shipment = shipment_new(s, parcel, piece.count);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    make_envelope(s, parcel, piece.count);
     if (!shipment || !headers || s->scratch.failed ||
         rd_kafka_header_add(headers, KAFKA_ENVELOPE_HEADER, -1, s->scratch.data,
                             (ssize_t)s->scratch.len)) {
-        log_line(LOG_ERROR, "sink %s: out of memory for a record", s->url);
-        if (parcel)
-            parcel_settle(parcel, OUTCOME_FAILED, parcel->count);
-        if (headers)
-            rd_kafka_headers_destroy(headers);
-        if (shipment)
-            shipment_done(shipment);
+        fail_piece(s, parcel, piece.count, shipment, headers);
         return;
     }
     struct record_facts facts = {.time_ms = 0};
-    struct frame value = {.data = (const uint8_t *)"", .len = 0};
-    if (parcel)
-        value = (struct frame){.data = parcel->data, .len = (uint32_t)parcel->len};
-    produce(s, shipment, value, &facts, headers);
+    produce(s, shipment, piece.octets, &facts, headers);
     if (shipment->left > 1 && parcel) { /* it is on its way: what failed here leaves no gap */
-        receipt_sender_note(s->receipts, s->postmark.sequence, parcel->count, value.data, value.len);
-        s->postmark.sequence += parcel->count;
+        receipt_sender_note(s->receipts, s->postmark.sequence, piece.count, piece.octets.data, piece.octets.len);
+        s->postmark.sequence += piece.count;
     }
     shipment_done(shipment);
+}
+
+/* The first of the frames that are left, as many as a record holds, but one at least. */
+static struct piece cut_piece(struct reader *left, size_t room)
+{
+    struct piece piece = {.octets = {.data = left->at}};
+    struct frame message;
+    for (;;) {
+        struct reader next = *left;
+        if (!frame_next(&next, &message))
+            return piece;
+        size_t len = (size_t)(next.at - piece.octets.data);
+        if (piece.count > 0 && len > room)
+            return piece;
+        *left = next;
+        piece.octets.len = (uint32_t)len;
+        piece.count++;
+    }
+}
+
+/* Octets of data frames that a record has room for, beside its envelope. */
+static size_t record_room(struct sink *s, const struct parcel *parcel)
+{
+    size_t beside = ENVELOPE_MAX + RECORD_FRAMING;
+    if (parcel->len + beside > s->record_max) { /* the most does not fit: how large is it in truth? */
+        make_envelope(s, parcel, parcel->count);
+        beside = s->scratch.len + RECORD_FRAMING;
+    }
+    return s->record_max > beside ? s->record_max - beside : 0;
+}
+
+/* A batch as one record, or as several where that would be larger than the brokers take. */
+static void write_frames(struct sink *s, const struct parcel *parcel)
+{
+    struct reader left = reader_over(parcel->data, parcel->len);
+    size_t room = record_room(s, parcel);
+    if (parcel->len <= room) {
+        write_piece(s, parcel, (struct piece){{.data = parcel->data, .len = (uint32_t)parcel->len}, parcel->count});
+        return;
+    }
+    for (struct piece piece; s->rk && !waker_woken(&s->waker) && (piece = cut_piece(&left, room)).count > 0;)
+        write_piece(s, parcel, piece);
+}
+
+static void write_closing(struct sink *s)
+{
+    write_piece(s, NULL, (struct piece){{.data = (const uint8_t *)"", .len = 0}, 0});
 }
 
 /* The value with the head that clients of a schema registry look for. */
@@ -370,22 +471,38 @@ static void kafka_sink_finish(struct sink *s)
 {
     flush(s);
     if (s->frames && s->postmark.sequence > 0 && !waker_woken(&s->waker))
-        write_frames(s, NULL);
+        write_closing(s);
     receipt_sender_end(s->receipts);
     flush(s);
 }
 
-static void kafka_sink_free(struct sink *s)
+static void free_rest(struct sink *s)
 {
-    s->ending = true;
-    stop_producer(s);
-    receipt_sender_free(s->receipts);
     if (s->event >= 0)
         close(s->event);
     waker_close(&s->waker);
     buffer_free(&s->scratch);
     secret_free(s->registry_auth);
+    free(s->url);
     free(s);
+}
+
+/* On a thread of its own, which may never end. Nothing here is borrowed. */
+static void close_client(void *arg)
+{
+    struct sink *s = arg;
+    let_go_of_handles(s);
+    kafka_destroy(s->rk);
+    free_rest(s);
+}
+
+static void kafka_sink_free(struct sink *s)
+{
+    s->ending = true;
+    if (s->rk)
+        purge(s);
+    receipt_sender_free(s->receipts);
+    kafka_close(close_client, s, s->rk != NULL, CLOSE_MS);
 }
 
 static bool read_partition(const struct place *place, int32_t *partition, struct error *error)
@@ -446,6 +563,12 @@ static bool prepare(struct sink *s, struct error *error)
     return start_producer(s, error);
 }
 
+static size_t record_max_of(const struct options *options)
+{
+    uint64_t max = kafka_number(options, defaults, "message.max.bytes");
+    return max ? (size_t)max : RECORD_MAX;
+}
+
 static struct sink *kafka_sink_open(const struct place *place, const struct sink_host *host,
                                     struct error *error)
 {
@@ -455,16 +578,19 @@ static struct sink *kafka_sink_open(const struct place *place, const struct sink
         return NULL;
     }
     *s = (struct sink){
-        .url = place->url,
+        .url = strdup(place->url),
         .place = place,
         .host = host,
+        .record_max = record_max_of(place->options),
         .topic_name = kafka_topic(place, error),
         .event = -1,
         .waker.fd = -1,
         .frames = options_is(place->options, "format", "frames"),
         .key = record_key_of(options_string(place->options, "key")),
     };
-    if (s->topic_name && prepare(s, error))
+    if (!s->url)
+        error_set(error, "out of memory");
+    else if (s->topic_name && prepare(s, error))
         return s;
     kafka_sink_free(s);
     return NULL;

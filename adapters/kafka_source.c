@@ -28,9 +28,13 @@ enum {
     SETTLE_MS =
         10000, /* how long a partition that is taken away waits for its messages, or half of it */
     COMMIT_MS = 3000, /* brokers that are away hold up neither a rebalance nor the end for longer */
-    CLOSE_MS = 5000,
-    WATERMARK_MS = 10000,
+    LEAVE_MS = 5000,  /* for the group to hear that we leave it, */
+    CLOSE_MS = 6000,  /* and librdkafka to end its client; then it is left behind */
+    ANSWER_MS = 10000,    /* for brokers to say where a partition begins, ends, or was read to */
+    ANSWER_LOOK_MS = 500, /* how soon a stop is noticed meanwhile */
     DEAD_LETTER_MS = 1000,
+    MISSING_MS = 5000, /* with until=end: how long the topic may be unknown before it does not exist */
+    BEGIN_AGAIN_MS = 100, /* where brokers could not tell a partition's beginning */
 };
 
 static const struct kafka_property defaults[] = {
@@ -38,7 +42,7 @@ static const struct kafka_property defaults[] = {
     {"enable.partition.eof", "true", true},
     {"enable.auto.commit", "true", false},
     {"auto.commit.interval.ms", "250", false},
-    {"auto.offset.reset", "earliest", false},
+    {"auto.offset.reset", "error", true}, /* what is out of range comes to us: see begin_again() */
     {"max.poll.interval.ms", "300000", false},
     {"queued.max.messages.kbytes", "16384", false},
     {"fetch.max.bytes", "16777216", false},
@@ -48,16 +52,23 @@ static const struct kafka_property defaults[] = {
 static const struct kafka_property dead_letter_defaults[] = {
     {"enable.idempotence", "true", false}, {"acks", "all", false}, {NULL, NULL, false}};
 
-struct partition { /* with until=end, or the first time that it is ours */
+struct partition {
     int32_t number;
-    int64_t end;
-    bool done; /* read to its end, or another member's to read */
+    int64_t begin; /* of this run in it, where the group has no offset yet; may be logical */
+    int64_t next;  /* the offset to be read next; may be logical */
+    int64_t end;   /* with until=end */
+    int64_t gap;   /* the offset that was out of range, until the next record shows where reading went on; -1: none */
+    bool frames;   /* its last record was a batch, whose numbers show a gap by themselves */
+    bool done;     /* read to its end, or another member's to read */
 };
 
+enum beginning { FROM_STORED, FROM_EARLIEST, FROM_LATEST };
+
 struct source {
-    char *url; /* first: what kafka_listen needs; our own, for librdkafka may outlive us (see abandon) */
-    const struct place *place;
-    const char *topic;
+    char *url; /* first: what kafka_listen needs; our own, for librdkafka may outlive us (see kafka_source_free) */
+    const struct place *place; /* NULL from the end on */
+    char *topic;
+    enum beginning from;
     uint32_t frame_max;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
@@ -69,11 +80,13 @@ struct source {
     struct receipt_receiver *receipts; /* NULL: none are asked for */
 
     bool finite;
+    int64_t missing_since; /* with until=end: brokers have known no such topic since then, ms; 0: they do */
     bool assigned;
     unsigned assignments; /* so many until now: a new one begins without pauses */
     int poll_interval_ms;
     struct partition *partitions;
     unsigned partition_count;
+    unsigned current; /* the partition of the last record: the next one is mostly of the same */
 
     rd_kafka_t *letters; /* the producer for the dead-letter topic, once there was one */
     rd_kafka_resp_err_t letter_result;
@@ -81,22 +94,74 @@ struct source {
 
 /* --- rebalancing --- */
 
+/* One that was ours before; NULL: it never was. */
+static struct partition *find_partition(struct source *s, int32_t number)
+{
+    for (unsigned i = s->current, n = 0; n < s->partition_count; n++, i++) {
+        i = i < s->partition_count ? i : 0;
+        if (s->partitions[i].number == number) {
+            s->current = i;
+            return &s->partitions[i];
+        }
+    }
+    return NULL;
+}
+
 static struct partition *partition_of(struct source *s, int32_t number)
 {
-    for (unsigned i = 0; i < s->partition_count; i++) {
-        if (s->partitions[i].number == number)
-            return &s->partitions[i];
-    }
+    struct partition *known = find_partition(s, number);
+    if (known)
+        return known;
     struct partition *grown = realloc(s->partitions, (s->partition_count + 1) * sizeof *grown);
     if (!grown)
         return NULL;
     s->partitions = grown;
-    grown[s->partition_count] = (struct partition){.number = number, .end = -1};
+    grown[s->partition_count] = (struct partition){.number = number, .begin = RD_KAFKA_OFFSET_BEGINNING, .end = -1, .gap = -1};
     return &grown[s->partition_count++];
 }
 
-/* Where this run begins in a partition that it gets for the first time, and with until=end, ends.
- */
+/* Brokers are asked in short turns, so that a stop is noticed. Is there time for another one? */
+static bool may_ask_again(const struct source *s, int64_t since)
+{
+    return !waker_woken(&s->waker) && clock_ms(CLOCK_MONOTONIC) - since < ANSWER_MS;
+}
+
+static rd_kafka_resp_err_t ask_watermarks(struct source *s, int32_t partition, int64_t *low, int64_t *high)
+{
+    int64_t since = clock_ms(CLOCK_MONOTONIC);
+    rd_kafka_resp_err_t err;
+    do
+        err = rd_kafka_query_watermark_offsets(s->rk, s->topic, partition, low, high, ANSWER_LOOK_MS);
+    while (err && may_ask_again(s, since));
+    return err;
+}
+
+/* The end of a partition, now. -1: the brokers do not say it. */
+static int64_t ask_end(struct source *s, int32_t partition, const char *otherwise)
+{
+    int64_t low, high;
+    rd_kafka_resp_err_t err = ask_watermarks(s, partition, &low, &high);
+    if (!err)
+        return high;
+    log_line(LOG_ERROR, "source %s: cannot learn the end of partition %d: %s; %s", s->url, partition,
+             rd_kafka_err2str(err), otherwise);
+    return -1;
+}
+
+/* A partition that this run gets for the first time. The place is known by its number, so that it is the same one when the
+ * partition comes back before anything of it was settled. */
+static void choose_beginning(struct source *s, struct partition *partition, rd_kafka_topic_partition_t *p)
+{
+    if (s->from == FROM_STORED)
+        return;
+    if (s->from == FROM_LATEST) {
+        int64_t end = ask_end(s, p->partition, "it is read from the end that it has when they answer");
+        partition->begin = end >= 0 ? end : RD_KAFKA_OFFSET_END;
+    }
+    p->offset = partition->begin;
+}
+
+/* Where this run begins in a partition, and with until=end, ends. */
 static void begin_partition(struct source *s, rd_kafka_topic_partition_t *p)
 {
     unsigned before = s->partition_count;
@@ -105,34 +170,56 @@ static void begin_partition(struct source *s, rd_kafka_topic_partition_t *p)
         log_line(LOG_ERROR, "source %s: out of memory for partition %d", s->url, p->partition);
         return;
     }
-    if (s->partition_count > before && options_is(s->place->options, "from", "earliest"))
-        p->offset = RD_KAFKA_OFFSET_BEGINNING;
-    if (s->partition_count > before && options_is(s->place->options, "from", "latest"))
-        p->offset = RD_KAFKA_OFFSET_END;
+    partition->gap = -1;
+    if (s->partition_count > before)
+        choose_beginning(s, partition, p);
     if (!s->finite)
         return;
     if (partition->end >= 0) { /* it was ours before: if it is read, the first look says so */
         partition->done = false;
         return;
     }
-    int64_t low;
-    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(s->rk, s->topic, p->partition, &low,
-                                                               &partition->end, WATERMARK_MS);
-    if (err)
-        log_line(
-            LOG_ERROR,
-            "source %s: cannot learn the end of partition %d: %s; its end is where it is reached",
-            s->url, p->partition, rd_kafka_err2str(err));
-    if (err)
-        partition->end = 0;
+    int64_t end = ask_end(s, p->partition, "it is read until nothing more comes");
+    partition->end = end >= 0 ? end : 0;
+}
+
+/* Where the group left off. What it has not read yet is read from where this run begins: librdkafka would ask us, one by one. */
+static void ask_stored(struct source *s, rd_kafka_topic_partition_list_t *list)
+{
+    int64_t since = clock_ms(CLOCK_MONOTONIC);
+    rd_kafka_topic_partition_list_t *stored = rd_kafka_topic_partition_list_copy(list);
+    rd_kafka_resp_err_t err;
+    do
+        err = rd_kafka_committed(s->rk, stored, ANSWER_LOOK_MS);
+    while (err && may_ask_again(s, since));
+    for (int i = 0; !err && i < list->cnt; i++) {
+        const struct partition *partition = find_partition(s, list->elems[i].partition);
+        if (!partition || list->elems[i].offset != RD_KAFKA_OFFSET_INVALID || stored->elems[i].err)
+            continue;
+        list->elems[i].offset = stored->elems[i].offset >= 0 ? stored->elems[i].offset : partition->begin;
+    }
+    rd_kafka_topic_partition_list_destroy(stored);
+}
+
+static void note_next(struct source *s, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        struct partition *partition = find_partition(s, list->elems[i].partition);
+        if (partition)
+            partition->next = list->elems[i].offset;
+    }
 }
 
 static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++)
         begin_partition(s, &list->elems[i]);
+    ask_stored(s, list);
+    note_next(s, list);
     s->assigned = true;
     s->assignments++;
+    if (list->cnt > 0)
+        s->missing_since = 0;
     if (strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0)
         rd_kafka_error_destroy(rd_kafka_incremental_assign(s->rk, list));
     else
@@ -187,11 +274,12 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct source *s = opaque;
-    (void)rk;
-    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    if (err != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        give_back(s, list);
+    else if (s->place)
         assign(s, list);
     else
-        give_back(s, list);
+        rd_kafka_assign(rk, NULL); /* we are leaving */
 }
 
 /* --- the dead-letter topic --- */
@@ -355,11 +443,28 @@ static void take_message(struct source *s, const rd_kafka_message_t *record)
  * reached, for a topic that grows as fast as it is read never says that it is. */
 static bool beyond_end(struct source *s, const rd_kafka_message_t *record)
 {
-    struct partition *partition = s->finite ? partition_of(s, record->partition) : NULL;
+    struct partition *partition = s->finite ? find_partition(s, record->partition) : NULL;
     if (!partition || partition->end <= 0)
         return false;
     partition->done = partition->done || record->offset + 1 >= partition->end;
     return record->offset >= partition->end;
+}
+
+/* Records had expired, or were deleted, before they were read: reading went on at `offset`. Those between are lost; where a
+ * topic is compacted or has transactions, some of the offsets never were records. */
+static void count_gap(struct source *s, struct partition *partition, int64_t offset)
+{
+    int64_t gap = partition->gap;
+    partition->gap = -1;
+    if (offset <= gap) {
+        log_line(LOG_WARN, "source %s: partition %d was cut short or made anew: it is read from offset %lld on, where %lld was next",
+                 s->url, partition->number, (long long)offset, (long long)gap);
+        return;
+    }
+    log_line(LOG_ERROR, "source %s: partition %d: at most %lld records are lost, offsets %lld to %lld: they had expired, or were deleted, before they were read",
+             s->url, partition->number, (long long)(offset - gap), (long long)gap, (long long)offset - 1);
+    if (!partition->frames) /* else the numbers of the messages tell it, exactly */
+        upstream_lose(intake_upstream(s->intake), (uint64_t)(offset - gap));
 }
 
 static void take_record(struct source *s, const rd_kafka_message_t *record)
@@ -367,33 +472,106 @@ static void take_record(struct source *s, const rd_kafka_message_t *record)
     rd_kafka_headers_t *headers;
     const void *envelope;
     size_t len;
+    struct partition *partition = find_partition(s, record->partition);
+    if (partition && partition->gap >= 0)
+        count_gap(s, partition, record->offset);
+    if (partition)
+        partition->next = record->offset + 1;
     if (beyond_end(s, record))
         return;
-    if (rd_kafka_message_headers(record, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        rd_kafka_header_get_last(headers, KAFKA_ENVELOPE_HEADER, &envelope, &len) ==
-            RD_KAFKA_RESP_ERR_NO_ERROR &&
-        envelope)
+    bool frames = rd_kafka_message_headers(record, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                  rd_kafka_header_get_last(headers, KAFKA_ENVELOPE_HEADER, &envelope, &len) ==
+                      RD_KAFKA_RESP_ERR_NO_ERROR &&
+                  envelope;
+    if (partition)
+        partition->frames = frames;
+    if (frames)
         take_frames(s, record, envelope, len);
     else
         take_message(s, record);
 }
 
+/* Reads one partition from `offset` on. librdkafka, which stopped there, can no longer seek in it, but takes it anew; with
+ * the eager protocol all others as well, each from where it is. */
+static void read_from(struct source *s, int32_t number, int64_t offset)
+{
+    bool alone = strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") == 0;
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (alone)
+        rd_kafka_topic_partition_list_add(list = rd_kafka_topic_partition_list_new(1), s->topic, number);
+    else if (rd_kafka_assignment(s->rk, &list))
+        return;
+    for (int i = 0; i < list->cnt; i++) {
+        const struct partition *partition = find_partition(s, list->elems[i].partition);
+        list->elems[i].offset = list->elems[i].partition == number ? offset
+                                : partition                        ? partition->next
+                                                                   : RD_KAFKA_OFFSET_INVALID;
+    }
+    if (alone) {
+        rd_kafka_error_destroy(rd_kafka_incremental_unassign(s->rk, list));
+        rd_kafka_error_destroy(rd_kafka_incremental_assign(s->rk, list));
+    } else {
+        rd_kafka_assign(s->rk, list);
+    }
+    s->assignments++;
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* librdkafka does not know where to read on: what the group has stored is no longer (or not yet) in the partition, nothing is
+ * stored, or the brokers could not tell where it begins. Where this run begins is for `from=` to say; from there on it is the
+ * earliest that there is, for going to the end would pass over what is there. */
+static void begin_again(struct source *s, const rd_kafka_message_t *event)
+{
+    struct partition *partition = find_partition(s, event->partition);
+    bool out_of_range = event->offset >= 0;
+    if (!partition)
+        return;
+    if (out_of_range)
+        partition->gap = event->offset;
+    else if (event->offset != RD_KAFKA_OFFSET_INVALID)
+        waker_wait(&s->waker, -1, 0, BEGIN_AGAIN_MS);
+    partition->next = out_of_range ? RD_KAFKA_OFFSET_BEGINNING : partition->begin;
+    read_from(s, partition->number, partition->next);
+}
+
+static bool is_unknown(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 static void take_event(struct source *s, const rd_kafka_message_t *event)
 {
     static struct log_limit limit;
-    if (event->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        log_limited(&limit, LOG_WARN, "source %s: %s", s->url, rd_kafka_message_errstr(event));
+    if (event->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        begin_again(s, event);
         return;
     }
-    struct partition *partition = partition_of(s, event->partition);
+    if (event->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        log_limited(&limit, LOG_WARN, "source %s: %s", s->url, rd_kafka_message_errstr(event));
+        if (s->finite && is_unknown(event->err) && s->missing_since == 0)
+            s->missing_since = clock_ms(CLOCK_MONOTONIC);
+        return;
+    }
+    struct partition *partition = find_partition(s, event->partition);
+    if (partition && partition->gap >= 0)
+        count_gap(s, partition, event->offset);
     if (partition && event->offset >= partition->end)
         partition->done = true;
+}
+
+/* With until=end: brokers have known no such topic for so long that there is none. */
+static bool is_missing(const struct source *s)
+{
+    return s->missing_since != 0 && clock_ms(CLOCK_MONOTONIC) - s->missing_since >= MISSING_MS;
 }
 
 /* With until=end: is every partition that is ours read to its end? */
 static bool finished(const struct source *s)
 {
-    if (!s->finite || !s->assigned)
+    if (s->finite && is_missing(s))
+        return true;
+    if (!s->finite || !s->assigned || s->missing_since != 0)
         return false;
     for (unsigned i = 0; i < s->partition_count; i++) {
         if (!s->partitions[i].done)
@@ -467,6 +645,8 @@ static void rest(struct source *s)
     offsets_settle_rest(s->offsets);
     int due = receipt_receiver_idle(s->receipts);
     int group = at_most(GROUP_LOOK_MS, s->poll_interval_ms / 4);
+    if (s->missing_since != 0)
+        group = at_most(group, MISSING_MS / 10);
     waker_wait(&s->waker, s->event, POLLIN, due < 0 ? group : at_most(due, group));
     kafka_quiet(s->event);
 }
@@ -488,6 +668,11 @@ static void kafka_source_run(struct source *s, struct intake *intake)
     intake_flush(intake);
     offsets_settle_rest(s->offsets);
     receipt_receiver_end(s->receipts);
+    if (s->finite && is_missing(s)) {
+        log_line(LOG_ERROR, "source %s: the topic does not exist, so there is nothing to read to its end; make it, or leave until=end out to wait for it",
+                 s->url);
+        intake_fail(intake);
+    }
     s->intake = NULL;
 }
 
@@ -496,11 +681,10 @@ static void kafka_source_stop(struct source *s)
     waker_wake(&s->waker);
 }
 
-/* Commits what is stored and leaves the group, if brokers are there to hear it. False: it did not
- * end in time. */
-static bool leave_group(struct source *s)
+/* Commits what is stored and leaves the group, if brokers are there to hear it. */
+static void leave_group(struct source *s)
 {
-    int64_t end = clock_ms(CLOCK_MONOTONIC) + CLOSE_MS;
+    int64_t end = clock_ms(CLOCK_MONOTONIC) + LEAVE_MS;
     rd_kafka_message_t *unread;
     rd_kafka_queue_t *events = rd_kafka_queue_new(s->rk);
     rd_kafka_error_t *problem = rd_kafka_consumer_close_queue(s->rk, events);
@@ -514,41 +698,41 @@ static bool leave_group(struct source *s)
         log_line(LOG_WARN,
                  "source %s: the brokers do not answer: what was settled last may be repeated",
                  s->url);
-    return left;
 }
 
-/* rd_kafka_destroy would wait most of a minute for a coordinator that is gone, whatever its flags.
- * The process ends now: librdkafka's threads are silenced, and end with it, and so does all that
- * they may look at. */
-static void abandon(struct source *s)
+static void free_rest(struct source *s)
 {
-    rd_kafka_set_log_level(s->rk, -1);
+    if (s->event >= 0)
+        close(s->event);
+    waker_close(&s->waker);
+    free(s->partitions);
+    free(s->topic);
+    free(s->url);
+    free(s);
+}
+
+/* On a thread of its own: rd_kafka_destroy waits most of a minute for a coordinator that is gone, and was seen to wait for ever
+ * after a topic was deleted. Nothing here is borrowed. */
+static void close_clients(void *arg)
+{
+    struct source *s = arg;
+    if (s->rk)
+        leave_group(s);
     if (s->offsets)
         offsets_close(s->offsets);
+    if (s->queue)
+        rd_kafka_queue_destroy(s->queue);
+    kafka_destroy(s->rk);
+    kafka_destroy(s->letters);
+    free_rest(s);
 }
 
 static void kafka_source_free(struct source *s)
 {
     receipt_receiver_free(s->receipts);
     s->receipts = NULL;
-    if (s->rk && !leave_group(s)) {
-        abandon(s);
-        return;
-    }
-    if (s->offsets)
-        offsets_close(s->offsets);
-    if (s->queue)
-        rd_kafka_queue_destroy(s->queue);
-    if (s->rk)
-        rd_kafka_destroy(s->rk);
-    if (s->letters)
-        rd_kafka_destroy(s->letters);
-    if (s->event >= 0)
-        close(s->event);
-    waker_close(&s->waker);
-    free(s->partitions);
-    free(s->url);
-    free(s);
+    s->place = NULL;
+    kafka_close(close_clients, s, s->rk != NULL, CLOSE_MS);
 }
 
 static bool subscribe(struct source *s, struct error *error)
@@ -571,10 +755,6 @@ static bool start_consumer(struct source *s, struct error *error)
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     bool ok = rd_kafka_conf_set(conf, "group.id", options_string(s->place->options, "group"), why,
                                 sizeof why) == RD_KAFKA_CONF_OK;
-    if (ok && options_is(s->place->options, "from",
-                         "latest")) /* also where a partition comes back unread */
-        ok = rd_kafka_conf_set(conf, "auto.offset.reset", "latest", why, sizeof why) ==
-             RD_KAFKA_CONF_OK;
     if (ok)
         s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (!s->rk) {
@@ -589,8 +769,16 @@ static bool start_consumer(struct source *s, struct error *error)
     return s->offsets ? subscribe(s, error) : error_set(error, "out of memory");
 }
 
+static enum beginning beginning_of(const struct options *options)
+{
+    if (options_is(options, "from", "earliest"))
+        return FROM_EARLIEST;
+    return options_is(options, "from", "latest") ? FROM_LATEST : FROM_STORED;
+}
+
 static struct source *kafka_source_open(const struct place *place, struct error *error)
 {
+    const char *topic = kafka_topic(place, error);
     struct source *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(error, "out of memory");
@@ -599,18 +787,19 @@ static struct source *kafka_source_open(const struct place *place, struct error 
     *s = (struct source){
         .url = strdup(place->url),
         .place = place,
-        .topic = kafka_topic(place, error),
+        .topic = topic ? strdup(topic) : NULL,
+        .from = beginning_of(place->options),
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
         .finite = options_is(place->options, "until", "end"),
         .poll_interval_ms = (int)kafka_number(place->options, defaults, "max.poll.interval.ms"),
         .event = kafka_event_new(),
         .waker.fd = -1,
     };
-    if (!s->url)
+    if (!s->url || (topic && !s->topic))
         error_set(error, "out of memory");
     else if (s->event < 0 || !waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (s->topic && receipt_receiver_open(&s->receipts, place, error) && start_consumer(s, error))
+    else if (topic && receipt_receiver_open(&s->receipts, place, error) && start_consumer(s, error))
         return s;
     kafka_source_free(s);
     return NULL;
@@ -619,8 +808,11 @@ static struct source *kafka_source_open(const struct place *place, struct error 
 static bool kafka_source_check(const struct place *place, struct error *error)
 {
     const char *letters = options_string(place->options, "dead-letter");
-    if (letters && !kafka_topic_legal(letters, error))
+    const char *topic = kafka_topic(place, error);
+    if (!topic || (letters && !kafka_topic_legal(letters, error)))
         return false;
+    if (letters && strcmp(letters, topic) == 0)
+        return error_set(error, "option 'dead-letter' names the topic that is read: what does not decode would come back for ever; name another topic");
     return receipt_check(place, error) && kafka_check(place, defaults, error);
 }
 

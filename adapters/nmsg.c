@@ -98,4 +98,5 @@ const struct adapter nmsg_adapter = {
     .sink = &nmsg_sink_ops,
     .source_options = source_options,
     .sink_options = sink_options,
+    .loops = place_is_same,
 };

@@ -292,8 +292,8 @@ static bool nmsg_source_check(const struct place *place, struct error *error)
 }
 
 const struct source_ops nmsg_source_ops = {
-    .check = nmsg_source_check,
     .has_links = true,
+    .check = nmsg_source_check,
     .open = nmsg_source_open,
     .run = nmsg_source_run,
     .stop = nmsg_source_stop,

@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "log.h"
 #include "nng.h"
+#include "nng_end.h"
 #include "nng_tls.h"
 #include "postmark.h"
 #include "receipt/sender.h"
@@ -177,16 +178,25 @@ static void nng_sink_reload(struct sink *s)
     nng_reload(&s->end, s->place, "sink");
 }
 
-static void nng_sink_free(struct sink *s)
+/* On a thread of its own: nothing here is borrowed. */
+static void close_socket(void *arg)
 {
+    struct sink *s = arg;
+    nng_detach(&s->end);
     if (s->open)
         nng_close(s->socket);
     if (s->aio)
         nng_aio_free(s->aio);
-    receipt_sender_free(s->receipts);
+    nng_peers_free(&s->peers);
     waker_close(&s->waker);
     buffer_free(&s->head);
     free(s);
+}
+
+static void nng_sink_free(struct sink *s)
+{
+    receipt_sender_free(s->receipts);
+    nng_close_apart(close_socket, s, s->place->url);
 }
 
 static bool open_socket(struct sink *s, struct error *error)
@@ -201,7 +211,8 @@ static bool open_socket(struct sink *s, struct error *error)
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
     nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
-    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, s->pub, &s->end, error);
+    return nng_peers_watch(s->socket, &s->peers, error) &&
+           nng_attach(&s->end, s->socket, s->place, s->pub, &s->peers, error);
 }
 
 static struct sink *nng_sink_open(const struct place *place, const struct sink_host *host,
@@ -219,16 +230,13 @@ static struct sink *nng_sink_open(const struct place *place, const struct sink_h
         /* inproc: a peer has it at once; tls: what is counted may still wait inside TLS */
         .counted = strcmp(place->scheme, "nng+inproc") != 0 && !nng_is_tls(place),
         .waker.fd = -1,
-        .peers = {.url = place->url,
-                  .what = "sink",
-                  .max = (int)options_number(place->options, "max-connections")},
     };
     snprintf(s->topic, sizeof s->topic, BUS_TOPIC_PREFIX "%s", options_string(place->options, "channel"));
     bool marked = postmark_init(&s->postmark, error) &&
                   receipt_sender_open(&s->receipts, place, host, s->topic, error);
     if (marked && !waker_init(&s->waker))
         error_set(error, "no descriptor left");
-    else if (marked && open_socket(s, error))
+    else if (marked && nng_peers_init(&s->peers, "sink", place, error) && open_socket(s, error))
         return s;
     nng_sink_free(s);
     return NULL;
@@ -240,7 +248,8 @@ static uint64_t nng_sink_memory(const struct options *options, uint64_t batch_ma
     uint64_t held = options_number(options, "max-connections");
     if (options_is(options, "socket", "pub"))
         held *= 1 + options_number(options, "buffer");
-    return (held + 1) * (batch_max + ENVELOPE_MAX) + receipt_sender_memory(options);
+    return (held + 1) * (batch_max + ENVELOPE_MAX) + receipt_sender_memory(options) +
+           nng_peers_memory(options_number(options, "max-connections"));
 }
 
 /* On the bus are hops of this project. */

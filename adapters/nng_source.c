@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "log.h"
 #include "nng.h"
+#include "nng_end.h"
 #include "receipt/receiver.h"
 
 enum {
@@ -27,6 +28,8 @@ struct source {
     _Atomic bool stopping;
     uint32_t frame_max;
     bool any_channel;
+    bool sub;
+    bool wide; /* sub: every channel still comes, until one message of ours has, so that a wrong channel shows */
     struct nng_peers peers;
     struct receipt_receiver *receipts; /* NULL: none are asked for */
     struct nng_end end;
@@ -64,17 +67,36 @@ static struct batch *batch_from(nng_msg *msg, const struct bus_message *bus, uin
     return batch;
 }
 
-static bool read_message(struct source *s, nng_msg *msg, struct bus_message *bus,
-                         struct error *error)
+static bool is_our_channel(const struct source *s, const struct bus_message *bus)
 {
-    const char *channel = options_string(s->place->options, "channel");
+    return s->any_channel || strcmp(bus->channel, options_string(s->place->options, "channel")) == 0;
+}
+
+/* A subscriber gets its own channel alone from here on. */
+static void narrow(struct source *s)
+{
+    s->wide = false;
+    nng_socket_set(s->socket, NNG_OPT_SUB_UNSUBSCRIBE, BUS_TOPIC_PREFIX, strlen(BUS_TOPIC_PREFIX));
+}
+
+/* What a subscriber did not ask for is not its own, and in no account. */
+static void pass_over(const struct source *s, const struct bus_message *bus)
+{
+    static struct log_limit limit;
+    log_limited(&limit, LOG_WARN, "source %s: messages of channel '%s' come, none yet of '%s': channel= names what to take",
+                s->place->url, bus->channel, options_string(s->place->options, "channel"));
+}
+
+/* Its envelope is in `s->envelope` where `*numbered` says so. */
+static bool read_message(struct source *s, nng_msg *msg, struct bus_message *bus, bool *numbered, struct error *error)
+{
+    *numbered = false;
     if (!bus_read(nng_msg_body(msg), nng_msg_len(msg), bus, error))
         return false;
-    if (!s->any_channel && strcmp(bus->channel, channel) != 0)
-        return error_set(error, "it is of channel '%s', not '%s'", bus->channel, channel);
-    if (!envelope_read(&s->envelope, bus->envelope, bus->envelope_len))
-        return error_set(error, "its envelope cannot be read");
-    return true;
+    *numbered = envelope_read(&s->envelope, bus->envelope, bus->envelope_len);
+    if (!is_our_channel(s, bus))
+        return error_set(error, "it is of channel '%s', not '%s'", bus->channel, options_string(s->place->options, "channel"));
+    return *numbered || error_set(error, "its envelope cannot be read");
 }
 
 /* The octets of a bus message begin with its topic. */
@@ -91,12 +113,19 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
     struct error error;
     struct bus_message bus;
     uint32_t count = 0;
-    uint32_t refused = 1;
-    bool ok = read_message(s, msg, &bus, &error);
+    bool numbered;
+    bool ok = read_message(s, msg, &bus, &numbered, &error);
+    uint32_t refused = numbered ? s->envelope.count : 1;
+    if (s->wide && numbered && !is_our_channel(s, &bus)) {
+        pass_over(s, &bus);
+        nng_msg_free(msg);
+        return;
+    }
     if (ok) {
+        if (s->wide)
+            narrow(s);
         int peer = nng_pipe_id(nng_msg_get_pipe(msg)); /* -1: it is gone already */
         upstream_note_from(intake_upstream(intake), peer > 0 ? (uint64_t)peer : 0, &s->envelope);
-        refused = s->envelope.count;
         ok = bus_check_frames(&bus, s->frame_max, &count, &error);
         if (ok && count != s->envelope.count)
             ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count,
@@ -106,7 +135,8 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
     if (!ok) {
         log_limited(&limit, LOG_WARN, "source %s: a message of %zu octets is refused: %s",
                     s->place->url, nng_msg_len(msg), error.text);
-        intake_refuse(intake, refused > 0 ? refused : 1);
+        bool closing = numbered && refused == 0 && bus.frames_len == 0; /* of another channel: no message */
+        intake_refuse(intake, closing ? 0 : refused > 0 ? refused : 1);
     } else if (count > 0) {
         struct batch *batch = batch_from(msg, &bus, count);
         if (batch) {
@@ -175,32 +205,44 @@ static void nng_source_reload(struct source *s)
     nng_reload(&s->end, s->place, "source");
 }
 
-static void nng_source_free(struct source *s)
+/* On a thread of its own: nothing here is borrowed. */
+static void close_socket(void *arg)
 {
+    struct source *s = arg;
+    nng_detach(&s->end);
     if (s->open)
         nng_close(s->socket);
     if (s->aio)
         nng_aio_free(s->aio);
-    receipt_receiver_free(s->receipts);
+    nng_peers_free(&s->peers);
     free(s);
 }
 
+static void nng_source_free(struct source *s)
+{
+    receipt_receiver_free(s->receipts);
+    nng_close_apart(close_socket, s, s->place->url);
+}
+
+/* An nng error number. */
 static int subscribe(struct source *s)
 {
     char topic[sizeof BUS_TOPIC_PREFIX + BUS_CHANNEL_MAX] = BUS_TOPIC_PREFIX;
     size_t len = strlen(topic);
-    if (!s->any_channel) {
-        const char *channel = options_string(s->place->options, "channel");
-        memcpy(topic + len, channel, strlen(channel) + 1);
-        len += strlen(channel) + 1; /* with the NUL: raw is not raw2 */
-    }
+    int rv = nng_socket_set(s->socket, NNG_OPT_SUB_SUBSCRIBE, topic, len);
+    if (rv != 0 || s->any_channel)
+        return rv;
+    const char *channel = options_string(s->place->options, "channel");
+    memcpy(topic + len, channel, strlen(channel) + 1);
+    len += strlen(channel) + 1; /* with the NUL: raw is not raw2 */
+    s->wide = true;
     return nng_socket_set(s->socket, NNG_OPT_SUB_SUBSCRIBE, topic, len);
 }
 
 static bool open_socket(struct source *s, struct error *error)
 {
     const struct options *options = s->place->options;
-    bool sub = options_is(options, "socket", "sub");
+    bool sub = s->sub;
     int rv = sub ? nng_sub0_open(&s->socket) : nng_pull0_open(&s->socket);
     s->open = rv == 0;
     if (rv == 0)
@@ -213,7 +255,8 @@ static bool open_socket(struct source *s, struct error *error)
         rv = nng_aio_alloc(&s->aio, NULL, NULL);
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
-    return nng_watch_peers(s->socket, &s->peers, error) && nng_attach(s->socket, s->place, !sub, &s->end, error);
+    return nng_peers_watch(s->socket, &s->peers, error) &&
+           nng_attach(&s->end, s->socket, s->place, !sub, &s->peers, error);
 }
 
 static struct source *nng_source_open(const struct place *place, struct error *error)
@@ -227,11 +270,10 @@ static struct source *nng_source_open(const struct place *place, struct error *e
         .place = place,
         .frame_max = (uint32_t)options_number(place->options, "max-frame"),
         .any_channel = options_is(place->options, "channel", BUS_CHANNEL_ANY),
-        .peers = {.url = place->url,
-                  .what = "source",
-                  .max = (int)options_number(place->options, "max-connections")},
+        .sub = options_is(place->options, "socket", "sub"),
     };
-    if (receipt_receiver_open(&s->receipts, place, error) && open_socket(s, error))
+    if (receipt_receiver_open(&s->receipts, place, error) && nng_peers_init(&s->peers, "source", place, error) &&
+        open_socket(s, error))
         return s;
     nng_source_free(s);
     return NULL;
@@ -244,7 +286,8 @@ static uint64_t nng_source_memory(const struct options *options)
     uint64_t held = options_number(options, "max-connections") + 2;
     if (options_is(options, "socket", "sub"))
         held += options_number(options, "buffer");
-    return held * message_max(options) + receipt_receiver_memory(options);
+    return held * message_max(options) + receipt_receiver_memory(options) +
+           nng_peers_memory(options_number(options, "max-connections"));
 }
 
 static uint64_t nng_source_turned_away(const struct source *s)

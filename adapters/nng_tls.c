@@ -53,6 +53,14 @@ static int expect_name(nng_tls_config *config, const struct place *place)
     return nng_address(place, &at, &error) ? nng_tls_config_server_name(config, at.host) : NNG_EADDRINVAL;
 }
 
+static bool names_its_listener(const struct place *place)
+{
+    struct host_port at;
+    struct error error;
+    bool named = nng_address(place, &at, &error) && !at.is_address && at.host[0];
+    return named || options_string(place->options, "server-name");
+}
+
 static bool fill_in(nng_tls_config *config, const struct place *place, bool listens, struct error *error)
 {
     const char *ca = options_string(place->options, "ca");
@@ -63,6 +71,9 @@ static bool fill_in(nng_tls_config *config, const struct place *place, bool list
         return error_set(error, "a listener of nng+tls: needs cert= and key=");
     if (!listens && !ca)
         return error_set(error, "dialing nng+tls: needs ca=, the certificates to trust");
+    if (!listens && !names_its_listener(place))
+        return error_set(error, "dialing an address by nng+tls: needs server-name=, a name that the listener's certificate bears: "
+                                "libnng looks for names there, not for addresses");
     if ((cert && !own_cert(config, place->options, error)) || (ca && !trust(config, ca, error)))
         return false;
     int rv = nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3);

@@ -22,3 +22,8 @@ const struct adapter *adapter_find(const char *scheme, size_t len)
     }
     return NULL;
 }
+
+bool place_is_same(const struct place *source, const struct place *sink)
+{
+    return strcmp(source->scheme, sink->scheme) == 0 && strcmp(source->address, sink->address) == 0;
+}

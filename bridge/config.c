@@ -239,6 +239,21 @@ static bool check_targets(const struct config *config, struct error *error)
     return true;
 }
 
+/* Does what a sink sends come in again by a source? Even where only rejects go there, they would be rejected again. */
+static bool check_loops(const struct config *config, struct error *error)
+{
+    for (unsigned i = 0; i < config->sink_count; i++) {
+        const struct endpoint *sink = config->sinks[i];
+        for (unsigned k = 0; k < config->source_count; k++) {
+            const struct endpoint *source = config->sources[k];
+            if (sink->adapter == source->adapter && sink->adapter->loops &&
+                sink->adapter->loops(&source->place, &sink->place))
+                return error_set(error, "%s: what is sent there comes back by the source %s, and goes round for ever", sink->url, source->url);
+        }
+    }
+    return true;
+}
+
 bool config_check(const struct config *config, struct error *error)
 {
     if (config->source_count == 0)
@@ -253,7 +268,7 @@ bool config_check(const struct config *config, struct error *error)
                              sink->url, options_string(&sink->options, "ring"), (need + 1023) / 1024);
         }
     }
-    return check_names(config, error) && check_targets(config, error) && ledger_file_check(config, error);
+    return check_names(config, error) && check_loops(config, error) && check_targets(config, error) && ledger_file_check(config, error);
 }
 
 static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *url)

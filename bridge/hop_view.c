@@ -99,10 +99,20 @@ void hop_sum(struct hop *hop, struct tally *sum, uint64_t *lost)
     pthread_mutex_unlock(&hop->lock);
 }
 
+static bool any_source_failed(struct hop *hop)
+{
+    bool failed = false;
+    pthread_mutex_lock(&hop->lock);
+    for (unsigned i = 0; i < hop->feed_count; i++)
+        failed = failed || intake_has_failed(hop->feeds[i]->intake);
+    pthread_mutex_unlock(&hop->lock);
+    return failed;
+}
+
 bool hop_is_whole(struct hop *hop)
 {
     struct tally sum;
     uint64_t lost;
     hop_sum(hop, &sum, &lost);
-    return sum.received == sum.delivered + sum.filtered + sum.rejected && lost == 0;
+    return sum.received == sum.delivered + sum.filtered + sum.rejected && lost == 0 && !any_source_failed(hop);
 }

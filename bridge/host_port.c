@@ -88,6 +88,10 @@ static const char *find_colon(const char *text, size_t len)
 static bool read_both(const char *text, size_t len, bool optional, struct host_port *out, struct error *error)
 {
     *out = (struct host_port){0};
+    if (len >= 2 && memcmp(text, "//", 2) == 0) { /* as in a URL */
+        text += 2;
+        len -= 2;
+    }
     const char *colon = find_colon(text, len);
     size_t host_len = colon ? (size_t)(colon - text) : len;
     bool bare = !colon || colon + 1 == text + len;

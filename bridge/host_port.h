@@ -1,5 +1,5 @@
 /* HOST:PORT as every address, URL and setting writes it: 192.0.2.1:53, [2001:db8::1]:53, name:53, and :53 or *:53 for
- * no host in particular. Reads text alone; nothing is looked up. */
+ * no host in particular; all may stand behind the slashes of a URL. Reads text alone; nothing is looked up. */
 #ifndef BRIDGE_HOST_PORT_H
 #define BRIDGE_HOST_PORT_H
 

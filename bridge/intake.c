@@ -33,6 +33,7 @@ struct intake {
     struct pledge *(*pledge)(void *arg); /* NULL: nobody asks what becomes of the messages */
     void *pledge_arg;
     _Atomic int given_up;
+    _Atomic bool failed;
     _Atomic int held;
     struct bell let_go; /* rung when it is held no more */
 };
@@ -51,6 +52,16 @@ struct intake *intake_new(const char *source, enum when_full when_full, _Atomic 
         return NULL;
     }
     return intake;
+}
+
+void intake_fail(struct intake *intake)
+{
+    atomic_store_explicit(&intake->failed, true, memory_order_relaxed); /* read when the thread has ended */
+}
+
+bool intake_has_failed(const struct intake *intake)
+{
+    return atomic_load_explicit(&intake->failed, memory_order_relaxed);
 }
 
 static unsigned gate_count(const struct intake *intake)

@@ -76,6 +76,10 @@ bool intake_pass_on(struct intake *intake, struct batch *batch, bool wait);
 /* `n` messages arrived that break a limit or cannot be read: they are received and malformed. */
 void intake_refuse(struct intake *intake, uint64_t n);
 
+/* The source ends without what it was asked for, which no number shows: the run is not whole. `intake_has_failed`: any thread. */
+void intake_fail(struct intake *intake);
+bool intake_has_failed(const struct intake *intake);
+
 /* Before its thread starts, for a source whose upstream keeps messages until they are settled: whenever
  * a batch is closed, `pledge` gives the pledge to tie to it, with its one reference; NULL for none. */
 void intake_on_seal(struct intake *intake, struct pledge *(*pledge)(void *arg), void *arg);

@@ -44,7 +44,7 @@ struct resource {
     bool any_host; /* it tells nothing that a foreign page might read */
 };
 
-/* A connection, from MHD's notice that it began to that of its end. MHD's thread alone. */
+/* A connection, from MHD's notice that it began to that of its end. The door's thread alone. */
 struct client {
     int fd; /* -1: free */
     int64_t since_ms;
@@ -52,19 +52,26 @@ struct client {
     bool answering; /* with one of the STATUS_ANSWERS */
 };
 
-struct status {
+/* One address that is listened on, and its server with a thread of its own. */
+struct door {
+    struct status *status;
     struct MHD_Daemon *daemon;
+    struct client clients[STATUS_CLIENTS];
+    unsigned client_count;
+};
+
+struct status {
+    struct door doors[ADDRESSES_MAX];
+    unsigned door_count;
     struct bell *main_bell;
     struct status_hosts *hosts;
     uint64_t process_started; /* microseconds since 1970 */
-    struct client clients[STATUS_CLIENTS];
-    unsigned client_count;
     _Atomic unsigned answers;
     _Atomic bool ready;
     pthread_mutex_t lock; /* the hop does not go while it is being copied */
     struct hop *hop;      /* NULL: closed */
     _Atomic uint32_t asked, answered; /* heartbeats of the main thread */
-    int64_t asked_ms;
+    _Atomic int64_t asked_ms;
 };
 
 /* The main thread has to turn to answer: asked by ringing its bell, so that it may sleep while nobody asks. */
@@ -72,8 +79,8 @@ static bool main_thread_turns(struct status *status)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC);
     if (atomic_load(&status->asked) != atomic_load(&status->answered))
-        return now - status->asked_ms < HEARTBEAT_MS;
-    status->asked_ms = now;
+        return now - atomic_load(&status->asked_ms) < HEARTBEAT_MS;
+    atomic_store(&status->asked_ms, now);
     atomic_fetch_add(&status->asked, 1);
     bell_ring(status->main_bell);
     return true;
@@ -216,11 +223,11 @@ static enum MHD_Result respond_written(struct status *status, struct MHD_Connect
 }
 
 /* The client that has been here longest, of those that match; NULL: there is none. */
-static struct client *oldest_client(struct status *status, bool asked, bool answering)
+static struct client *oldest_client(struct door *door, bool asked, bool answering)
 {
     struct client *oldest = NULL;
     for (unsigned i = 0; i < STATUS_CLIENTS; i++) {
-        struct client *c = &status->clients[i];
+        struct client *c = &door->clients[i];
         if (c->fd >= 0 && c->asked == asked && c->answering == answering && (!oldest || c->since_ms < oldest->since_ms))
             oldest = c;
     }
@@ -235,11 +242,11 @@ static void send_away(struct client *client)
 }
 
 /* May one more answer be made? Whoever reads one too slowly makes room for the next. */
-static bool has_room_for_answer(struct status *status)
+static bool has_room_for_answer(struct door *door)
 {
-    if (atomic_load(&status->answers) < STATUS_ANSWERS)
+    if (atomic_load(&door->status->answers) < STATUS_ANSWERS)
         return true;
-    struct client *slowest = oldest_client(status, true, true);
+    struct client *slowest = oldest_client(door, true, true);
     if (slowest && clock_ms(CLOCK_MONOTONIC) - slowest->since_ms > ANSWER_LEAST_MS)
         send_away(slowest);
     return false;
@@ -254,7 +261,8 @@ static struct client *client_of(struct MHD_Connection *connection)
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_size, void **request)
 {
-    struct status *status = arg;
+    struct door *door = arg;
+    struct status *status = door->status;
     struct client *client = client_of(connection);
     const struct resource *resource = find_resource(url);
     (void)version;
@@ -275,7 +283,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
                              "this hop is not known by that name: use its address, or name it with --status-host\n");
     if (resource->text)
         return respond_static(connection, MHD_HTTP_OK, resource->type, resource->text, resource->text_len);
-    if (!has_room_for_answer(status))
+    if (!has_room_for_answer(door))
         return respond_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "too many ask at once\n");
     if (client)
         client->answering = true;
@@ -295,53 +303,70 @@ static void request_completed(void *arg, struct MHD_Connection *connection, void
     }
 }
 
-static void client_begins(struct status *status, struct MHD_Connection *connection, void **context)
+static void client_begins(struct door *door, struct MHD_Connection *connection, void **context)
 {
-    if (status->client_count >= STATUS_CLIENTS_CROWDED) /* one with half a request, else one that was answered */
-        send_away(oldest_client(status, false, false));
+    if (door->client_count >= STATUS_CLIENTS_CROWDED) /* one with half a request, else one that was answered */
+        send_away(oldest_client(door, false, false));
     unsigned i = 0;
-    while (i < STATUS_CLIENTS && status->clients[i].fd >= 0)
+    while (i < STATUS_CLIENTS && door->clients[i].fd >= 0)
         i++;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (i == STATUS_CLIENTS || !info)
         return;
-    status->clients[i] = (struct client){.fd = info->connect_fd, .since_ms = clock_ms(CLOCK_MONOTONIC)};
-    status->client_count++;
-    *context = &status->clients[i];
+    door->clients[i] = (struct client){.fd = info->connect_fd, .since_ms = clock_ms(CLOCK_MONOTONIC)};
+    door->client_count++;
+    *context = &door->clients[i];
 }
 
 static void connection_changes(void *arg, struct MHD_Connection *connection, void **context,
                                enum MHD_ConnectionNotificationCode what)
 {
-    struct status *status = arg;
+    struct door *door = arg;
     struct client *client = *context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        client_begins(status, connection, context);
+        client_begins(door, connection, context);
     } else if (client) {
         client->fd = -1;
-        status->client_count--;
+        door->client_count--;
         *context = NULL;
     }
+}
+
+/* Takes over the descriptor. */
+static bool open_door(struct status *status, int fd, struct error *error)
+{
+    struct door *door = &status->doors[status->door_count];
+    door->status = status;
+    for (unsigned i = 0; i < STATUS_CLIENTS; i++)
+        door->clients[i].fd = -1;
+    door->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, door, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)STATUS_CLIENTS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)STATUS_CLIENT_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CLIENT_IDLE_S, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changes, door, MHD_OPTION_NOTIFY_COMPLETED, request_completed, door, MHD_OPTION_END);
+    if (door->daemon) {
+        status->door_count++;
+        return true;
+    }
+    close(fd);
+    return error_set(error, "cannot start its server");
 }
 
 static bool start_server(struct status *status, const char *address, struct error *error)
 {
     const struct place place = {.url = address, .scheme = "tcp", .address = address};
-    struct listeners listeners;
-    if (!listeners_open(&listeners, &place, error))
-        return false;
-    const int fd = listeners.fds[0]; /* the server has one: of a name with several addresses, the first */
-    for (unsigned i = 1; i < listeners.count; i++)
-        close(listeners.fds[i]);
-    status->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, status, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)STATUS_CLIENTS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)STATUS_CLIENT_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CLIENT_IDLE_S, MHD_OPTION_NOTIFY_CONNECTION, connection_changes, status,
-        MHD_OPTION_NOTIFY_COMPLETED, request_completed, status, MHD_OPTION_END);
-    if (status->daemon)
-        return true;
-    close(fd);
-    return error_set(error, "cannot start its server");
+    struct listeners listeners = {.count = 0};
+    bool ok = listeners_open(&listeners, &place, error);
+    for (unsigned i = 0; ok && i < listeners.count; i++) {
+        int fd = listeners.fds[i];
+        listeners.fds[i] = -1;
+        ok = open_door(status, fd, error);
+    }
+    for (unsigned i = 0; !ok && i < listeners.count; i++) {
+        if (listeners.fds[i] >= 0)
+            close(listeners.fds[i]);
+    }
+    return ok;
 }
 
 static uint64_t now_us(void)
@@ -359,8 +384,6 @@ struct status *status_open(const struct config *config, struct hop *hop, struct 
         return NULL;
     }
     pthread_mutex_init(&status->lock, NULL);
-    for (unsigned i = 0; i < STATUS_CLIENTS; i++)
-        status->clients[i].fd = -1;
     status->main_bell = main_bell;
     status->hop = hop;
     status->process_started = now_us();
@@ -397,8 +420,8 @@ void status_close(struct status *status)
     pthread_mutex_lock(&status->lock);
     status->hop = NULL;
     pthread_mutex_unlock(&status->lock);
-    if (status->daemon)
-        MHD_stop_daemon(status->daemon);
+    for (unsigned i = 0; i < status->door_count; i++)
+        MHD_stop_daemon(status->doors[i].daemon);
     status_hosts_free(status->hosts);
     pthread_mutex_destroy(&status->lock);
     free(status);

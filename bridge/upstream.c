@@ -177,7 +177,7 @@ static void change_lost(struct upstream *upstream, uint64_t before, uint64_t aft
         atomic_fetch_add_explicit(upstream->total, is - was, memory_order_relaxed);
 }
 
-void upstream_note_lost(struct upstream *upstream, uint64_t messages)
+void upstream_lose(struct upstream *upstream, uint64_t messages)
 {
     pthread_mutex_lock(&upstream->lock);
     change_lost(upstream, 0, messages);

@@ -34,7 +34,7 @@ void upstream_note_from(struct upstream *upstream, uint64_t peer, const struct e
 void upstream_note(struct upstream *upstream, const struct envelope *envelope); /* peer 0 */
 
 /* The source's thread: messages that never arrived, and that no link's numbers show. */
-void upstream_note_lost(struct upstream *upstream, uint64_t messages);
+void upstream_lose(struct upstream *upstream, uint64_t messages);
 
 /* Messages that never arrived, over all links of this source. Any thread, without a lock. */
 uint64_t upstream_lost(const struct upstream *upstream);

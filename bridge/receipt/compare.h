@@ -37,6 +37,7 @@ struct receipt_comparison {
     uint64_t sent;
     uint64_t shared_sent, shared_received; /* where the sender spread its batches */
     uint64_t duplicates;
+    uint64_t unwritten_sent, unwritten_received; /* lines of each file, of whichever link, that could not be written */
     struct receipt_total totals[FINDING_KINDS];
     struct receipt_finding findings[FINDINGS_MAX];
     unsigned finding_count;

@@ -1,4 +1,5 @@
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "receipt/line.h"
 
@@ -158,6 +159,71 @@ static void interval(struct fields *f, struct receipt_line *line)
         spoil(f, "messages");
 }
 
+/* --- what a line says must not contradict itself --- */
+
+static int by_first(const void *a, const void *b)
+{
+    const struct block *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Do any of the ascending blocks and of these ranges have a number in common? */
+static bool touches(const struct block *blocks, unsigned count, const struct gaps *ranges)
+{
+    for (unsigned i = 0; i < ranges->count; i++) {
+        unsigned low = 0, high = count;
+        while (low < high) {
+            unsigned middle = (low + high) / 2;
+            if (blocks[middle].last < ranges->at[i].from)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low < count && blocks[low].first < ranges->at[i].to)
+            return true;
+    }
+    return false;
+}
+
+static bool overlap(const struct gaps *a, const struct gaps *b)
+{
+    for (unsigned i = 0; i < a->count; i++) {
+        for (unsigned k = 0; k < b->count; k++) {
+            if (a->at[i].from < b->at[k].to && b->at[k].from < a->at[i].to)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* NULL: nothing contradicts. */
+static const char *contradiction(const struct receipt_line *line)
+{
+    struct block blocks[BLOCKS_MAX];
+    unsigned count = line->block_count;
+    memcpy(blocks, line->blocks, count * sizeof *blocks);
+    qsort(blocks, count, sizeof *blocks, by_first);
+    if (line->shared && count > 0)
+        return "messages that were shared out have no blocks";
+    for (unsigned i = 1; i < count; i++) {
+        if (blocks[i].first <= blocks[i - 1].last)
+            return "two of its blocks hold the same message";
+    }
+    if (count > 0 && (blocks[0].first != line->first || blocks[count - 1].last != line->last))
+        return "its first and last are not those of its blocks";
+    if (touches(blocks, count, &line->missing))
+        return "a message is in a block, and missing";
+    if (touches(blocks, count, &line->refused))
+        return "a message is in a block, and refused";
+    return overlap(&line->missing, &line->refused) ? "a message is missing, and refused" : NULL;
+}
+
+static bool make_sense(const struct receipt_line *line, struct error *error)
+{
+    const char *why = line->kind == RECEIPT_INTERVAL ? contradiction(line) : NULL;
+    return !why || error_set(error, "it contradicts itself: %s", why);
+}
+
 static bool take_fields(struct receipt_line *line, const json_t *object, struct error *error)
 {
     static const char *const kinds[] = {"open", "interval", "key", "close", NULL};
@@ -213,7 +279,7 @@ bool receipt_line_read(struct receipt_line *line, const char *octets_in, size_t 
         len <= RECEIPT_LINE_MAX ? json_loadb(octets_in, len, JSON_REJECT_DUPLICATES, &why) : NULL;
     bool ok = json_is_object(object) && find_signature(line, octets_in, len);
     if (ok)
-        ok = take_fields(line, object, error);
+        ok = take_fields(line, object, error) && make_sense(line, error);
     else
         error_set(error, "it is no receipt");
     json_decref(object);

@@ -189,6 +189,17 @@ enum receipt_found receipt_reader_next(struct receipt_reader *r, const struct bu
     }
 }
 
+enum receipt_found receipt_reader_skip(struct receipt_reader *r, const struct buffer *with, struct error *error)
+{
+    for (;;) {
+        if (r->chain.line > r->facts.lines || !take_text(r))
+            return at_end(r, error);
+        receipt_chain_step(&r->chain, r->text, r->len);
+        if (memmem(r->text, r->len, with->data, with->len))
+            return RECEIPT_FOUND;
+    }
+}
+
 bool receipt_reader_rewind(struct receipt_reader *r, struct error *error)
 {
     r->chain = (struct receipt_chain){.line = 1};

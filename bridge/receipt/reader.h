@@ -40,6 +40,9 @@ enum receipt_found { RECEIPT_FOUND, RECEIPT_AT_END, RECEIPT_BAD };
 enum receipt_found receipt_reader_next(struct receipt_reader *reader, const struct buffer *with,
                                        struct receipt_line *line, struct error *error);
 
+/* In a later pass: passes over the next line that holds the text `with`, without taking it apart. As receipt_reader_next. */
+enum receipt_found receipt_reader_skip(struct receipt_reader *reader, const struct buffer *with, struct error *error);
+
 /* Begins a further pass, over what the first one saw. */
 bool receipt_reader_rewind(struct receipt_reader *reader, struct error *error);
 

@@ -14,6 +14,28 @@
  */
 #define NUMBER_LIMIT ((uint64_t)1 << 62)
 
+/* A partner decides when lines end, and each is signed and brought to the disk: so many at once, and a second, of a link and of
+ * the whole source. An honest one needs ten a second at the most, with receipts-every=100ms. */
+enum { LINK_BURST = 256, LINK_RATE = 16, SOURCE_BURST = 4096, SOURCE_RATE = 256 };
+
+struct allowance {
+    int64_t since; /* ms, when `lines` was reckoned; 0: never yet */
+    uint64_t lines;
+};
+
+static bool allowance_take(struct allowance *a, uint64_t burst, uint64_t rate, int64_t now)
+{
+    uint64_t earned = a->since == 0 ? burst : (uint64_t)(now - a->since) * rate / 1000;
+    if (earned > 0) {
+        a->lines = a->lines + earned < burst ? a->lines + earned : burst;
+        a->since = now;
+    }
+    if (a->lines == 0)
+        return false;
+    a->lines--;
+    return true;
+}
+
 struct link {
     uint64_t instance;
     char name[LINK_NAME_MAX];
@@ -23,6 +45,7 @@ struct link {
     bool numbered; /* by the sender; else by us */
     int64_t began; /* of the interval, by the monotonic clock */
     int64_t heard; /* the last batch */
+    struct allowance allowance;
 };
 
 struct receipt_receiver {
@@ -32,6 +55,7 @@ struct receipt_receiver {
     int64_t due; /* before this no link has been silent for long; -1: none is open */
     struct link *links[RECEIPT_LINKS];
     unsigned count;
+    struct allowance allowance;
     struct buffer fields;
 };
 
@@ -54,6 +78,18 @@ bool receipt_receiver_open(struct receipt_receiver **receiver, const struct plac
     }
     *receiver = r;
     return true;
+}
+
+/* May a line end because the partner says so? */
+static bool may_end_line(struct receipt_receiver *r, struct link *link, int64_t now)
+{
+    static struct log_limit limit;
+    if (!link->changed || (allowance_take(&link->allowance, LINK_BURST, LINK_RATE, now) &&
+                           allowance_take(&r->allowance, SOURCE_BURST, SOURCE_RATE, now)))
+        return true;
+    log_limited(&limit, LOG_WARN, "source %s: the sender of %s ends more than %d lines of receipts a second: what comes meanwhile gets no receipt",
+                r->url, link->name, LINK_RATE);
+    return false;
 }
 
 static void write_line(struct receipt_receiver *r, struct link *link, const char *closed)
@@ -91,6 +127,10 @@ static void make_room(struct receipt_receiver *r)
 static struct link *add_link(struct receipt_receiver *r, uint64_t instance, const char *name)
 {
     static struct log_limit limit;
+    if (!allowance_take(&r->allowance, SOURCE_BURST, SOURCE_RATE, clock_ms(CLOCK_MONOTONIC))) {
+        log_limited(&limit, LOG_WARN, "source %s: more than %d links a second begin: %s gets no receipt", r->url, SOURCE_RATE, name);
+        return NULL;
+    }
     if (r->count == RECEIPT_LINKS)
         make_room(r);
     struct link *link = calloc(1, sizeof *link);
@@ -136,8 +176,8 @@ static void read_policy(const struct envelope *e, char out[SHA256_HEX + 1])
         snprintf(out, SHA256_HEX + 1, "none");
 }
 
-/* The line of the interval before is written, and the one of this batch begins. */
-static void turn_to(struct receipt_receiver *r, struct link *link, const struct envelope *e,
+/* The line of the interval before is written, and the one of this batch begins. False: it may not end yet. */
+static bool turn_to(struct receipt_receiver *r, struct link *link, const struct envelope *e,
                     int64_t now)
 {
     struct interval *it = &link->interval;
@@ -148,7 +188,9 @@ static void turn_to(struct receipt_receiver *r, struct link *link, const struct 
     bool begun = it->policy[0] != '\0';
     if (begun && number <= it->number && it->shared == e->shared && it->epoch == e->epoch &&
         strcmp(it->policy, policy) == 0)
-        return;
+        return true;
+    if (!may_end_line(r, link, now))
+        return false;
     write_line(r, link, "next");
     interval_begin(it, number, begun && it->number == number ? it->part + 1 : 0);
     it->shared = e->shared;
@@ -156,6 +198,7 @@ static void turn_to(struct receipt_receiver *r, struct link *link, const struct 
     memcpy(it->policy, policy, sizeof policy);
     link->numbered = e->has_interval;
     link->began = now;
+    return true;
 }
 
 /* The frames of messages first .. first+count-1 into the account. */
@@ -245,6 +288,16 @@ static void judge(struct receipt_receiver *r, struct link *link, const struct en
         take(r, link, a, a->first, a->first + a->count);
 }
 
+/* It came, but gets no receipt: it is neither missing nor in a block. */
+static void pass_over(struct link *link, const struct envelope *e)
+{
+    uint64_t lost = sequence_note(&link->sequence, e->sequence, e->count, e->shared, e->epoch);
+    if (lost > 0)
+        gaps_add(&link->interval.missing, (struct gap){.from = e->sequence - lost, .to = e->sequence});
+    link->changed = link->changed || lost > 0;
+    gaps_fill(&link->interval.missing, e->sequence, e->sequence + e->count);
+}
+
 /* Did all of it come before? Then it ends no interval, of whichever one it is. */
 static bool is_repeated(const struct sequence *s, const struct envelope *e)
 {
@@ -285,10 +338,11 @@ void receipt_receiver_note(struct receipt_receiver *r, const struct envelope *e,
     int64_t now = clock_ms(CLOCK_MONOTONIC);
     const struct arrival arrival = {
         .first = e->sequence, .count = e->count, .data = data, .end = data ? data + len : NULL};
-    if (!is_repeated(&link->sequence, e))
-        turn_to(r, link, e, now);
-    judge(r, link, e, &arrival);
-    if (e->final)
+    if (is_repeated(&link->sequence, e) || turn_to(r, link, e, now))
+        judge(r, link, e, &arrival);
+    else
+        pass_over(link, e);
+    if (e->final && may_end_line(r, link, now))
         write_line(r, link, "end");
     note_time(r, link, now);
 }

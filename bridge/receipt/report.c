@@ -24,8 +24,8 @@ enum receipt_verdict receipt_verdict_of(const struct receipt_comparison *c)
         [FINDING_UNRECEIVED] = VERDICT_UNKNOWN, [FINDING_UNSENT] = VERDICT_UNKNOWN,
         [FINDING_UNCOMPARED] = VERDICT_UNKNOWN,
     };
-    enum receipt_verdict verdict =
-        c->shared_sent || c->shared_received ? VERDICT_UNKNOWN : VERDICT_SAME;
+    bool known = !c->shared_sent && !c->shared_received && !c->unwritten_sent && !c->unwritten_received;
+    enum receipt_verdict verdict = known ? VERDICT_SAME : VERDICT_UNKNOWN;
     for (int kind = 0; kind < FINDING_KINDS; kind++) {
         if (c->totals[kind].messages == 0)
             continue;
@@ -123,6 +123,16 @@ static void print_same(const struct receipt_comparison *c, FILE *out)
             c->intervals == 1 ? "" : "s");
 }
 
+/* What a line that is not there would have said, nobody knows. Was anything said so far? */
+static bool print_unwritten(const char *who, uint64_t lines, bool any, FILE *out)
+{
+    char n[RECEIPT_DIGITS];
+    if (lines == 0)
+        return any;
+    fprintf(out, "%s%s could not write %s of its lines", any ? "; " : "", who, receipt_digits(lines, n));
+    return true;
+}
+
 void receipt_report_sentence(const struct receipt_comparison *c, const char *sender,
                              const char *receiver, FILE *out)
 {
@@ -148,6 +158,8 @@ void receipt_report_sentence(const struct receipt_comparison *c, const char *sen
         fputs(words[kind].after, out);
         any = true;
     }
+    any = print_unwritten(sender, c->unwritten_sent, any, out);
+    any = print_unwritten(receiver, c->unwritten_received, any, out);
     char n[RECEIPT_DIGITS];
     uint64_t uncompared = c->totals[FINDING_UNCOMPARED].messages;
     if (uncompared > 0)

@@ -75,6 +75,17 @@ class Mistakes(lab.Case):
         for status in ("127.0.0.1", ":9153", "127.0.0.1:70000", "here", "127.0.0.1:0"):
             self.refused("--check", "--from", "-", "--to", "-", "--status", status, says=["--status", "ADDR:PORT"])
 
+    def test_a_sink_that_leads_back_to_a_source_is_refused(self):
+        for source, sink in (("kafka://a:9092,b/t", "kafka://B:9092,c/t"), ("kafka://a/t", "kafka://a:9092/t#format=json"),
+                             ("tcp:127.0.0.1:9000", "tcp:127.0.0.1:9000"), ("unix:/x", "unix:/x"),
+                             ("nng+tcp:127.0.0.1:9000", "nng+tcp:127.0.0.1:9000"),
+                             ("nmsg+udp:127.0.0.1:9000", "nmsg+udp:127.0.0.1:9000")):
+            self.refused("--check", "--from", source, "--to", sink, says=[sink.split("#")[0], source, "comes back"])
+        self.refused("--check", "--from", "kafka://a/t#dead-letter=t", "--to", "-", says=["dead-letter", "topic that is read"])
+        for source, sink in (("kafka://a/t", "kafka://a/u"), ("kafka://a/t", "kafka://b/t"), ("kafka://a:1/t", "kafka://a:2/t"),
+                             ("kafka://a/t#dead-letter=u", "-"), ("-", "-")):
+            self.assertEqual(lab.run_bridge("--check", "--from", source, "--to", sink)[0], 0)
+
     def test_the_advice_for_a_ring_is_taken(self):
         args = ["--check", "--from", "-#max-frame=1234567", "--to", "-#ring=%s"]
         code, _, err = lab.run_bridge(*args[:-1], args[-1] % "1MiB")

@@ -249,6 +249,55 @@ class Reading(kafka_lab.KafkaCase):
         self.assertEqual(got, list(range(len(got))))
         self.assertGreaterEqual(len(got), 5)
 
+    def expired(self, options, read=100, of=300, before=250):
+        """A group that has read the first `read` of its records when those below `before` expire, and goes on."""
+        topic = self.topic()
+        self.broker.produce(topic, [kafka_lab.message(i) for i in range(read)])
+        self.copy_out(topic, "group")
+        self.broker.produce(topic, [kafka_lab.message(i) for i in range(read, of)])
+        self.broker.expire(topic, before)
+        bridge = self.copy_out(topic, "group", "until=end" + options, code=1)
+        self.assertEqual(kafka_lab.numbers(self.path("group")), list(range(before, of)))
+        self.assertEqual(bridge.ledger()["lost"], before - read)
+        self.assertIn(f"at most {before - read} records are lost, offsets {read} to {before - 1}", bridge.log())
+        again = self.copy_out(topic, "group")  # what is there is read, and the group stands at its end
+        self.assertEqual((again.route()["received"], again.ledger()["lost"]), (0, 0))
+
+    def test_records_that_expired_before_they_were_read_are_lost(self):
+        self.expired("")
+
+    def test_records_that_expire_under_a_slow_group_are_lost_and_the_rest_is_read(self):
+        topic = self.topic()
+        self.broker.produce(topic, [kafka_lab.message(0)] * 5)
+        late = self.bridge("--from", self.broker.url(topic, "group=late,from=latest"), "--to", self.path("out"), hop="late")
+        late.wait_log("1 partitions are ours")
+        late.send(signal.SIGSTOP)
+        self.broker.produce(topic, [kafka_lab.message(0)])  # answers the fetch that may be under way
+        self.broker.produce(topic, [kafka_lab.message(i) for i in range(1, 1000)])
+        self.broker.expire(topic, 805)
+        late.send(signal.SIGCONT)
+        lab.eventually("what is left", lambda: kafka_lab.numbers(self.path("out"))[-1:] == [999])
+        self.assertEqual(late.stop(), 1)
+        numbers = kafka_lab.numbers(self.path("out"))
+        self.assertIn(numbers, (list(range(800, 1000)), [0, *range(800, 1000)]))
+        self.assertEqual(len(numbers) + late.ledger()["lost"], 1000)
+
+    def test_a_topic_that_was_made_anew_is_read_from_its_beginning(self):
+        topic = self.topic()
+        self.broker.produce(topic, [kafka_lab.message(i) for i in range(20)])
+        self.copy_out(topic, "out")
+        self.broker.delete(topic)
+        self.topic(name=topic)
+        self.broker.produce(topic, [kafka_lab.message(i) for i in range(5)])
+        bridge = self.copy_out(topic, "out")
+        self.assertEqual(kafka_lab.numbers(self.path("out")), list(range(5)))
+        self.assertEqual(bridge.ledger()["lost"], 0)
+
+    def test_until_end_of_no_topic_ends(self):
+        bridge = self.run_to_end("--from", self.broker.url("no-such-topic-" + str(time.monotonic_ns()), "until=end"), "--to",
+                                 self.path("out"), code=1)
+        self.assertIn("the topic does not exist", bridge.log())
+
     def failing(self, options):
         topic = self.topic()
         self.broker.produce(topic, [payloads("bind")[0]] * 10)

@@ -201,6 +201,35 @@ class Refusals(kafka_lab.KafkaCase):
         self.refused(topic, "too large.*batch.size", "linger.ms=500", [kafka_lab.message(i, b"x" * 50000) for i in range(6)] +
                      [kafka_lab.message(9, b"x" * 150000)])
 
+    def framed(self, topic, options, code):
+        """Five hundred messages of 1 KB, a hundred at once, as frames onto a topic that takes no more than 20 KB."""
+        tap, batches = self.path("tap"), 5
+        near = self.bridge("--from", "unix:" + tap, "--to", self.broker.url(topic, "format=frames," + options), hop="near").ready()
+        sock = lab.sender(tap)
+        for i in range(batches):
+            sock.sendall(b"".join(lab.data(kafka_lab.message(100 * i + n, b"x" * 1000)) for n in range(100)))
+            lab.eventually("the batch", lambda: near.now()[0]["received"] == 100 * (i + 1) and near.now()[0]["in_flight"] == 0)
+        lab.finish(sock)
+        self.assertEqual(near.stop(), code, near.log())
+        self.assertEqual(near.route()["delivered"] + near.route()["failed"], 100 * batches)
+        return near
+
+    def test_batches_are_cut_to_what_a_topic_takes(self):
+        topic = self.topic(max_message_bytes=20000)
+        self.framed(topic, "message.max.bytes=20000,batch.size=20000", 0)
+        far = self.copy_out(topic, "out")
+        self.assertEqual(kafka_lab.numbers(self.path("out")), list(range(500)))
+        self.assertEqual((far.ledger()["upstream"][0]["received"], far.ledger()["lost"]), (500, 0))
+        self.assertGreater(len(self.broker.values(topic)), 25)
+
+    def test_a_broker_that_refuses_a_batch_is_asked_for_less(self):
+        topic = self.topic(max_message_bytes=20000)
+        near = self.framed(topic, "linger.ms=0", 1)
+        near.wait_log("batches are cut to")
+        self.assertGreater(near.route()["delivered"], 0)
+        self.copy_out(topic, "out", code=1)  # what was refused is lost to it
+        self.assertEqual(len(kafka_lab.numbers(self.path("out"))), near.route()["delivered"])
+
     def test_a_source_without_its_topic_waits_for_it(self):
         name = "later" + str(time.monotonic_ns())
         far = self.bridge("--from", self.broker.url(name, "group=g,topic.metadata.refresh.interval.ms=500"), "--to",
@@ -209,6 +238,49 @@ class Refusals(kafka_lab.KafkaCase):
         self.topic(name=name)
         self.broker.produce(name, [kafka_lab.message(1)])
         lab.eventually("the message", lambda: far.now()[0]["delivered"] == 1)
+        self.assertEqual(far.stop(), 0)
+
+
+class Deleted(kafka_lab.KafkaCase):
+    """A topic that is deleted while it is read: librdkafka was seen never to end such a consumer."""
+
+    def reading(self, *args):
+        topic = self.topic(4)
+        for p in range(4):
+            self.broker.produce(topic, [kafka_lab.message(i) for i in range(50)], "-p", str(p))
+        options = "group=g,topic.metadata.refresh.interval.ms=200,session.timeout.ms=6000,heartbeat.interval.ms=500"
+        url = self.broker.url(topic, options)
+        far = self.bridge("--from", url, *args).ready() if args else url
+        return topic, far
+
+    def test_a_stop_still_ends(self):
+        topic, far = self.reading("--to", self.path("out"))
+        lab.eventually("its messages", lambda: far.now()[0]["delivered"] == 200)
+        self.broker.delete(topic)
+        far.wait_log("(?i)unknown topic|unknown partition")
+        self.assertEqual(far.stop(), 0)
+        self.assertEqual(far.route()["delivered"], 200)
+
+    def test_a_reload_that_takes_it_away_goes_on(self):
+        topic, url = self.reading()
+        config, tap = self.path("hop.yaml"), self.path("tap")
+
+        def write(*sources):
+            with open(config, "w") as f:
+                f.write("sources:\n" + "".join(f"  s{i}: '{s}'\n" for i, s in enumerate(sources)) +
+                        f"sinks:\n  out: '{self.path('out')}'\n")
+        write("unix:" + tap, url)
+        far = self.bridge("--config", config).ready()
+        lab.eventually("its messages", lambda: sum(r["delivered"] for r in far.now()) == 200)
+        self.broker.delete(topic)
+        far.wait_log("(?i)unknown topic|unknown partition")
+        write("unix:" + tap)
+        far.send(signal.SIGHUP)
+        far.wait_log("was read again")
+        sock = lab.sender(tap)
+        sock.sendall(lab.data(kafka_lab.message(1)))
+        lab.finish(sock)
+        lab.eventually("a message of the other source", lambda: sum(r["delivered"] for r in far.now()) == 201)
         self.assertEqual(far.stop(), 0)
 
 

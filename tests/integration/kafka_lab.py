@@ -31,6 +31,11 @@ def fetch():
         raise unittest.SkipTest("Maven cannot fetch the broker: " + (done.stderr + done.stdout).strip()[-300:])
 
 
+def text(s):
+    """A string as the protocol has it."""
+    return struct.pack(">h", len(s)) + s.encode()
+
+
 class Broker:
     """One node with a folder of its own. `listeners`: {NAME: security protocol} beside PLAINTEXT."""
 
@@ -94,23 +99,38 @@ class Broker:
     def url(self, topic, options="", listener="PLAINTEXT"):
         return f"kafka://127.0.0.1:{self.ports[listener]}/{topic}" + ("#" + options if options else "")
 
-    def create(self, topic, partitions=1, **configs):
-        """CreateTopics, version 2, by hand."""
-        def text(s):
-            return struct.pack(">h", len(s)) + s.encode()
-        body = struct.pack(">i", 1) + text(topic) + struct.pack(">ihii", partitions, 1, 0, len(configs))
-        for name, value in configs.items():
-            body += text(name.replace("_", ".")) + text(str(value))
-        body += struct.pack(">ib", 10000, 0)
-        request = struct.pack(">hhi", 19, 2, 1) + text("lab") + body
+    def ask(self, key, version, body):
+        """A request of the protocol, by hand; the answer behind its head."""
+        request = struct.pack(">hhi", key, version, 1) + text("lab") + body
         with socket.create_connection(("127.0.0.1", self.ports["PLAINTEXT"]), 20) as sock:
             sock.sendall(struct.pack(">i", len(request)) + request)
             (length,) = struct.unpack(">i", lab.receive_exactly(sock, 4))
-            answer = lab.receive_exactly(sock, length)
-        (code,) = struct.unpack_from(">h", answer, 4 + 4 + 4 + 2 + len(topic))
+            return lab.receive_exactly(sock, length)[4:]
+
+    def create(self, topic, partitions=1, **configs):
+        """CreateTopics, version 2."""
+        body = struct.pack(">i", 1) + text(topic) + struct.pack(">ihii", partitions, 1, 0, len(configs))
+        for name, value in configs.items():
+            body += text(name.replace("_", ".")) + text(str(value))
+        answer = self.ask(19, 2, body + struct.pack(">ib", 10000, 0))
+        (code,) = struct.unpack_from(">h", answer, 4 + 4 + 2 + len(topic))
         assert code in (0, 36), f"topic {topic}: error {code}"  # 36: it is there
         lab.eventually("the topic", lambda: self._partitions(topic) == partitions)
         return topic
+
+    def delete(self, topic):
+        """DeleteTopics, version 1."""
+        answer = self.ask(20, 1, struct.pack(">i", 1) + text(topic) + struct.pack(">i", 10000))
+        (code,) = struct.unpack_from(">h", answer, 4 + 4 + 2 + len(topic))
+        assert code == 0, f"topic {topic}: error {code}"
+        lab.eventually("the topic to go", lambda: self._partitions(topic) == 0)
+
+    def expire(self, topic, before, partition=0):
+        """DeleteRecords, version 0: as retention does, the partition begins with offset `before` from now on."""
+        body = struct.pack(">i", 1) + text(topic) + struct.pack(">iiq", 1, partition, before)
+        answer = self.ask(21, 0, body + struct.pack(">i", 10000))
+        low, code = struct.unpack_from(">qh", answer, 4 + 4 + 2 + len(topic) + 4 + 4)
+        assert (low, code) == (before, 0), f"topic {topic}: low {low}, error {code}"
 
     def _partitions(self, topic):
         out = subprocess.run(["kcat", "-L", "-b", self.server, "-t", topic], capture_output=True, text=True).stdout

@@ -205,5 +205,88 @@ class Listeners(Names):
         self.assertIn(f"cannot listen on 127.0.0.2:{port}: Address already in use", bridge.log())
 
 
+class Nng(Names):
+    def puller(self, address, port):
+        return self.bridge("--from", f"nng+tcp:{address}:{port}", "--to", self.path("out"), hop="far").ready()
+
+    def arrived(self, far):
+        lab.eventually("the message", lambda: far.now()[0]["delivered"] == 1)
+        self.assertEqual(far.stop(), 0)
+        self.assertEqual(lab.frames_of(self.path("out")), [MESSAGE])
+
+    def test_each_address_of_a_name_is_tried(self):
+        port = lab.free_port()
+        self.know(collector="127.0.0.2,127.0.0.1")
+        far = self.puller("127.0.0.1", port)
+        bridge, sock = self.sending(f"nng+tcp:collector.test:{port}")
+        self.arrived(far)
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0)
+
+    def test_a_name_that_is_not_known_yet_is_asked_for_again(self):
+        port = lab.free_port()
+        far = self.puller("127.0.0.1", port)
+        bridge, sock = self.sending(f"nng+tcp:collector.test:{port}")
+        bridge.wait_log(r"no peer yet after \d+ s: cannot resolve 'collector.test'")
+        self.know(collector="127.0.0.1")
+        self.arrived(far)
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0)
+
+    def test_a_peer_that_moves_is_found_at_its_new_address(self):
+        port = lab.free_port()
+        self.know(collector="127.0.0.1")
+        before = self.puller("127.0.0.1", port)
+        bridge, sock = self.sending(f"nng+tcp:collector.test:{port}")
+        self.arrived(before)
+        bridge.wait_log(rf"127\.0\.0\.1:{port} gone")
+        self.know(collector="127.0.0.2")
+        os.unlink(self.path("out"))
+        after = self.puller("127.0.0.2", port)
+        after.wait_log("connected")
+        sock.sendall(lab.data(MESSAGE))
+        self.arrived(after)
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0)
+
+    def test_a_listener_on_a_name_listens_on_all_its_addresses(self):
+        port = lab.free_port()
+        self.know(here="127.0.0.1,127.0.0.2")
+        far = self.named("--from", f"nng+tcp:here.test:{port}", "--to", self.path("out")).ready()
+        for address in ("127.0.0.1", "127.0.0.2"):
+            near = self.bridge("--from", lab.corpus("bind"), "--to", f"nng+tcp:{address}:{port}", hop="near")
+            self.assertEqual(near.wait(), 0, near.log())
+        lab.eventually("both", lambda: far.now()[0]["delivered"] == 2 * 893)
+        self.assertEqual(far.stop(), 0)
+
+    def test_a_resolver_that_is_silent_does_not_hold_a_stop_up(self):
+        self.know(collector="hang")
+        bridge, _ = self.sending(f"nng+tcp:collector.test:{lab.free_port()}", "--drain-timeout", "10ms")
+        lab.eventually("the message in the ring", lambda: bridge.now()[0]["in_flight"] == 1)
+        self.assertEqual(bridge.stop(), 1)
+
+    def test_a_port_where_nobody_listens_is_said_by_address_and_by_name(self):
+        port = lab.free_port()
+        self.know(collector="127.0.0.2,127.0.0.1")
+        bridges = [self.named("--from", "unix:" + self.path(f"in{i}"), "--to", f"nng+tcp:{host}:{port}", "--drain-timeout", "1ms")
+                   for i, host in enumerate(("127.0.0.1", "collector.test"))]
+        bridges[0].wait_log(r"no peer yet after \d+ s: the connection was refused")
+        bridges[1].wait_log(rf"no peer yet after \d+ s: 127\.0\.0\.2:{port}: the connection was refused; "
+                            rf"127\.0\.0\.1:{port}: the connection was refused")
+        for bridge in bridges:
+            self.assertEqual(bridge.stop(), 0)
+
+
+class Http(Names):
+    def test_a_resolver_that_is_silent_does_not_hold_a_stop_up(self):
+        self.know(collector="hang")
+        for url in (f"http://collector.test:{lab.free_port()}/#format=text,linger=0ms",
+                    f"kafka://127.0.0.1:{lab.free_port()}/t#schema-registry=http://collector.test:{lab.free_port()}"):
+            bridge, sock = self.sending(url, "--drain-timeout", "10ms")
+            lab.eventually("the message in the ring", lambda: bridge.now()[0]["in_flight"] == 1)
+            self.assertEqual(bridge.stop(), 1)
+            sock.close()
+
+
 if __name__ == "__main__":
     lab.main()

@@ -265,6 +265,35 @@ class PubSub(lab.Case):
             self.assertEqual(sub.stop(), 0)
             self.assertEqual(numbers(self.path(f"out{i}")), list(range(sent)))
 
+    def test_a_subscriber_to_a_channel_that_nobody_sends_says_so(self):
+        url = f"nng+tcp:127.0.0.1:{lab.free_port()}"
+        tap = self.path("tap")
+        near = self.bridge("--from", "unix:" + tap, "--to", url + "#socket=pub,channel=other", hop="near").ready()
+        wrong = self.bridge("--from", url + "#socket=sub", "--to", self.path("wrong"), hop="wrong").ready()
+        right = self.bridge("--from", url + "#socket=sub,channel=other", "--to", self.path("right"), hop="right").ready()
+        near.wait_log("connected", 2)
+        sock = lab.sender(tap)
+
+        def heard():
+            sock.sendall(lab.data(b"message"))
+            return "messages of channel 'other' come, none yet of 'raw'" in wrong.log()
+        lab.eventually("the wrong channel to be said", heard)
+        lab.finish(sock)
+        near.stop()
+        self.assertEqual(wrong.stop(), 0)
+        self.assertEqual(wrong.route()["received"], 0)
+        right.stop()
+        self.assertGreater(right.route()["delivered"], 0)
+
+    def test_a_puller_counts_the_messages_of_a_wrong_channel(self):
+        url = f"nng+tcp:127.0.0.1:{lab.free_port()}"
+        far = self.bridge("--from", url + "#channel=other", "--to", self.path("out"), hop="far").ready()
+        near = self.bridge("--from", lab.corpus("bind"), "--to", url, hop="near")
+        self.assertEqual(near.wait(), 0)
+        lab.eventually("all", lambda: far.now()[0]["malformed"] == 893)
+        far.wait_log("it is of channel 'raw', not 'other'")
+        self.assertEqual(far.stop(), 1)
+
     def test_nobody_listens(self):
         bridge = self.bridge("--from", lab.corpus("bind"), "--to", push_url(self, "tcp") + "#socket=pub")
         self.assertEqual(bridge.wait(), 1)

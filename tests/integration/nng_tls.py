@@ -37,8 +37,7 @@ class TlsCase(lab.Case):
         self.assertEqual(lab.read_file(self.out), lab.corpus_octets("bind"))
 
     def expect_nothing(self, far, near):
-        near.wait_log("running:")
-        time.sleep(2)  # the dialer has tried again and again by then
+        near.wait_log(r"no peer yet after \d+ s: .*TLS")  # it has tried again and again by then
         near.stop()
         self.assertEqual(near.route()["delivered"], 0)
         far.stop()
@@ -82,7 +81,7 @@ class Tls(TlsCase):
         self.expect_all(far, self.near(f"ca={self.ours.cert},{partner.options()}"))
 
     def test_mistakes_are_refused_before_anything_opens(self):
-        url = "nng+tls:127.0.0.1:1"
+        url = "nng+tls:localhost:1"
         for direction, options, says in (("--from", "", "needs cert= and key="), ("--to", "", "needs ca="),
                                          ("--from", "#cert=/x", "go together"), ("--to", "#ca=/nothing", "/nothing"),
                                          ("--to", f"#ca={self.ours.key}", "no certificates"),
@@ -91,6 +90,10 @@ class Tls(TlsCase):
             code, _, err = lab.run_bridge("--check", direction, url + options, *other)
             self.assertEqual((code, err.count("\n")), (2, 1), err)
             self.assertIn(says, err)
+        for address in ("127.0.0.1:1", "[::1]:1"):
+            code, _, err = lab.run_bridge("--check", "--from", "-", "--to", f"nng+tls:{address}#ca={self.ours.cert}")
+            self.assertEqual(code, 2)
+            self.assertIn("needs server-name=", err)
         code, _, err = lab.run_bridge("--check", "--from", "nng+tcp:127.0.0.1:1#ca=/x", "--to", "-")
         self.assertEqual(code, 2)
         self.assertIn("is for nng+tls:", err)

@@ -14,6 +14,7 @@ static void addresses_and_names_are_understood(void **state)
         {"192.0.2.1:53", "192.0.2.1", 53, true},      {"[2001:db8::1]:1", "2001:db8::1", 1, true},
         {"[fe80::1%eth0]:53", "fe80::1%eth0", 53, true}, {"name.example:65535", "name.example", 65535, false},
         {":5555", "", 5555, false},                   {"*:5555", "", 5555, false},
+        {"//192.0.2.1:53", "192.0.2.1", 53, true},    {"//name:53", "name", 53, false},
         {"[::]:5555", "::", 5555, true},              {"a_b-c.example:00080", "a_b-c.example", 80, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

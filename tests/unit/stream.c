@@ -394,7 +394,7 @@ static void what_does_not_begin_with_a_control_frame_is_none(void **state)
         put_frame(&rig, 100);
         put_control(&rig, 4);
         assert_false(deliver_all(&rig, &noise, piece, 0));
-        assert_non_null(strstr(rig.error.text, "no Frame Streams"));
+        assert_non_null(strstr(rig.error.text, "not Frame Streams"));
         assert_int_equal(stream_frames(rig.stream), 0);
         rig_close(&rig);
     }
