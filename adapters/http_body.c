@@ -106,7 +106,7 @@ static bool add_label(char *label, struct buffer *out, struct error *error)
 {
     size_t len = strcspn(label, "=");
     if (!label[len] || !valid_label(label, len))
-        return error_set(error, "label=%s is no NAME=VALUE", label);
+        return error_set(error, "label=%s: expected NAME=VALUE", label);
     label[len] = '\0';
     json_text(out, label, label + len + 1);
     return true;

@@ -14,13 +14,15 @@
 
 enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128, OPCODE_UPDATE = 5 };
 
+/* What is being made: DNS messages, names, the event, and the whole. */
+enum { QUERY, RESPONSE, BETWEEN, ZONE, NAME, EVENT, MESSAGE, BUFFERS };
+
 struct step {
     struct address_rule client, server;
     struct edns_rule edns;
     struct registered *names; /* NULL: they stay whole */
     bool drop_ports, drop_identity, drop_version, drop_extra, drop_updates;
-    struct buffer query, response, between; /* DNS messages being made */
-    struct buffer zone, name, event, message;
+    struct buffer made[BUFFERS];
 };
 
 #define KEEP_OR_REMOVE .type = OPTION_CHOICE, .choices = "keep|remove"
@@ -119,11 +121,8 @@ static void anonymise_free(struct step *step)
     address_rule_free(&step->client);
     address_rule_free(&step->server);
     registered_free(step->names);
-    struct buffer *const buffers[] = {&step->query, &step->response, &step->between,
-                                      &step->zone,  &step->name,     &step->event,
-                                      &step->message};
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
-        buffer_free(buffers[i]);
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_free(&step->made[i]);
     free(step);
 }
 
@@ -168,7 +167,7 @@ static bool change_dns(struct step *step, struct octets *dns, bool query, struct
     if (step->drop_updates && is_update(in))
         return false;
     if (step->names) {
-        struct buffer *cut = edns_rule_is_idle(&step->edns) ? out : &step->between;
+        struct buffer *cut = edns_rule_is_idle(&step->edns) ? out : &step->made[BETWEEN];
         buffer_clear(cut);
         if (!registered_cut(step->names, in, cut) || cut->failed)
             return false;
@@ -251,7 +250,7 @@ static bool change_name(struct step *step, struct octets *field, struct buffer *
 static void change_names(struct step *step, struct dnstap_view *view)
 {
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE) &&
-        !change_name(step, &view->query_zone, &step->zone))
+        !change_name(step, &view->query_zone, &step->made[ZONE]))
         forget(view, DNSTAP_HAS_QUERY_ZONE);
     if (!step->names)
         return;
@@ -270,11 +269,11 @@ static bool change_event(struct step *step, struct dnstap_view *view)
         event.has &= ~(1u << EVENT_PEER_ADDRESS);
     if (step->drop_ports)
         event.has &= ~(1u << EVENT_PEER_PORT);
-    if (event_has(&event, EVENT_NAME) && !change_name(step, &event.name, &step->name))
+    if (event_has(&event, EVENT_NAME) && !change_name(step, &event.name, &step->made[NAME]))
         event.has &= ~(1u << EVENT_NAME);
-    buffer_clear(&step->event);
-    event_rebuild(&event, &step->event);
-    view->event = (struct octets){.data = step->event.data, .len = (uint32_t)step->event.len};
+    struct buffer *out = &step->made[EVENT];
+    event_rebuild(&event, out);
+    view->event = (struct octets){.data = out->data, .len = (uint32_t)out->len};
     return true;
 }
 
@@ -305,10 +304,10 @@ static void change_messages(struct step *step, const struct dnstap_view *found,
 {
     const bool whole = !tells_own_address(step, found);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE) &&
-        (!whole || !change_dns(step, &view->query_message, true, &step->query)))
+        (!whole || !change_dns(step, &view->query_message, true, &step->made[QUERY])))
         forget(view, DNSTAP_HAS_QUERY_MESSAGE);
     if (dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE) &&
-        (!whole || !change_dns(step, &view->response_message, false, &step->response)))
+        (!whole || !change_dns(step, &view->response_message, false, &step->made[RESPONSE])))
         forget(view, DNSTAP_HAS_RESPONSE_MESSAGE);
 }
 
@@ -318,6 +317,8 @@ static enum verdict anonymise_judge(struct step *step, struct subject *subject)
     if (!found)
         return VERDICT_MALFORMED;
     struct dnstap_view view = *found;
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_clear(&step->made[i]);
     change_origin(step, &view);
     change_addresses(step, &view);
     if (dnstap_has(&view, DNSTAP_HAS_MESSAGE)) {
@@ -326,13 +327,13 @@ static enum verdict anonymise_judge(struct step *step, struct subject *subject)
     }
     if (dnstap_has(&view, DNSTAP_HAS_EVENT) && !change_event(step, &view))
         return VERDICT_MALFORMED;
-    buffer_clear(&step->message);
-    dnstap_rebuild(&view, &step->message);
-    if (step->message.failed || step->event.failed || step->zone.failed ||
-        step->name.failed)
-        return VERDICT_FAILED;
-    subject_replace(subject,
-                    (struct frame){.data = step->message.data, .len = (uint32_t)step->message.len});
+    struct buffer *whole = &step->made[MESSAGE];
+    dnstap_rebuild(&view, whole);
+    for (size_t i = 0; i < BUFFERS; i++) {
+        if (step->made[i].failed)
+            return VERDICT_FAILED; /* a part is missing that should be there */
+    }
+    subject_replace(subject, (struct frame){.data = whole->data, .len = (uint32_t)whole->len});
     return VERDICT_PASS;
 }
 

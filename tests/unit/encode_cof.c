@@ -302,6 +302,39 @@ static void all_or_nothing(void **state)
     encoder_end(encoder);
 }
 
+static int reallocs_left = -1; /* until one fails; -1: none does */
+
+void *__real_realloc(void *data, size_t size);
+void *__wrap_realloc(void *data, size_t size);
+void *__wrap_realloc(void *data, size_t size)
+{
+    if (reallocs_left == 0)
+        return NULL;
+    reallocs_left -= reallocs_left > 0;
+    return __real_realloc(data, size);
+}
+
+/* Whichever piece of memory is not to be had: nothing of the message is held. */
+static void memory_that_runs_out(void **state)
+{
+    (void)state;
+    const struct recipe recipe = {.type = 4, .second = WHEN, .zone = "example", .identity = "ns1",
+                                  .dns = (const uint8_t *)FLAGS("\x81\x80", "\0\2") A("\xc0\x0c", IN, "\1\2\3\4")
+                                      A("\1b\0", IN, "\1\2\3\4"),
+                                  .dns_len = 12 + 7 + 16 + 17};
+    enum encode_result result = ENCODE_FAILED;
+    for (int left = 0; result == ENCODE_FAILED; left++) {
+        struct encoder *encoder = encoder_new();
+        reallocs_left = left;
+        result = take(encoder, &recipe);
+        reallocs_left = -1;
+        assert_true(result == ENCODE_HELD || (result == ENCODE_FAILED && left < 10));
+        assert_int_equal(cof_encoder.due(encoder) >= 0, result == ENCODE_HELD);
+        assert_true(result == ENCODE_FAILED || left > 1);
+        encoder_end(encoder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +345,7 @@ int main(void)
         cmocka_unit_test(one_set_in_many_forms),
         cmocka_unit_test(many_records),
         cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(memory_that_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

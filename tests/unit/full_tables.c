@@ -12,7 +12,7 @@
 #include "endpoint.h"
 #include "waker.h"
 
-static const uint8_t frame[] = "\0\0\0\x04\x78\x01\x0a\0";
+static const uint8_t frame[] = "\0\0\0\x06\x72\2\x08\5\x78\1";
 
 static struct batch *lone_message(void)
 {
