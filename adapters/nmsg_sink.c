@@ -39,6 +39,7 @@ struct sink {
     const struct place *place;
     struct waker waker;
     int fd;             /* -1: there is no way to the receiver yet */
+    bool by_name;       /* which may have further addresses, or others by now */
     unsigned next;      /* of a name with several addresses, the one to try first */
     bool refused;       /* nobody listens where we send: another address may do */
     struct nmsg_maker maker;
@@ -137,10 +138,10 @@ static bool connect_sink(struct sink *s)
     return false;
 }
 
-/* Nobody listened at the address when the last datagrams went: the next ones go to the name's next address, if it has more. */
+/* Nobody listened at the address when the last datagrams went: the next ones go to the name's next address, or to where it is now. */
 static bool reach(struct sink *s)
 {
-    if (s->refused && s->fd >= 0) {
+    if (s->refused && s->by_name && s->fd >= 0) {
         close_socket(s);
         s->next++;
     }
@@ -189,6 +190,7 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
     s->fd = s->waker.fd = -1;
     s->flush_ms = options_number(place->options, "flush");
     s->rate = options_number(place->options, "rate");
+    s->by_name = address_is_name(place);
     nmsg_maker_init(&s->maker, place->options);
     if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
