@@ -24,6 +24,12 @@ struct source_ops {
     /* Its upstream keeps what is not read: it waits for full rings unless told otherwise. */
     bool upstream_keeps;
 
+    /* Its messages come in envelopes, or numbered otherwise: it keeps an account of the hops before it (upstream.h). */
+    bool has_links;
+
+    /* Does a source with these options end by itself? NULL: never. */
+    bool (*is_finite)(const struct options *options);
+
     /* Claims what the source needs (binds, opens), so that mistakes show before anything runs.
      * NULL with the error. Main thread. */
     struct source *(*open)(const struct place *place, struct error *error);
@@ -44,7 +50,8 @@ struct source_ops {
      * while `run` may be running. NULL: there is nothing to reload. */
     void (*reload)(struct source *source);
 
-    /* After `run` has returned, or was never called. Main thread. */
+    /* After `run` has returned, or was never called. A thread of the hop's own, which waits for nobody else; it should
+     * still come back in seconds, for whatever replaces this source waits for it. */
     void (*free)(struct source *source);
 
     /* The most octets of memory that a source with these options takes, beside rings and builder. */
@@ -61,12 +68,16 @@ struct source_ops {
 struct sink_host {
     const char *hop;
     bool successor; /* a sink of this hop has just ended here: what it left is ours, and no mistake */
+    bool live;      /* some source goes on without end: this is a service, which outlives its restarts */
     /* The sum of the routes into this sink, and what its sources lost, now. The sink's thread. */
     void (*ledger)(void *arg, struct tally *tally, uint64_t *lost);
     /* Adds the hops before this one, as last heard of, to the path. The sink's thread. */
     void (*path)(void *arg, struct envelope *envelope);
     /* SHA-256 in hex of the policy that messages pass now, NULL: there is none. The sink's thread; may be NULL. */
     const char *(*policy)(void *arg);
+    /* What the sink writes to went away for good, such as a pipe whose reader has ended: everything from here on fails, and
+     * a run without another sink ends. The sink's thread; may be NULL. */
+    void (*gone)(void *arg);
     void *arg;
 };
 
@@ -98,7 +109,7 @@ struct sink_ops {
     /* Ends all waiting in the sink, for good. Any thread, once or more. */
     void (*interrupt)(struct sink *sink);
 
-    /* After its thread has ended, or never ran. Main thread. */
+    /* After its thread has ended, or never ran. As a source's. */
     void (*free)(struct sink *sink);
 
     /* The most octets of memory that a sink with these options takes, where no batch is larger than
@@ -107,6 +118,9 @@ struct sink_ops {
 
     /* As a source's. */
     bool (*check)(const struct place *place, struct error *error);
+
+    /* The same for a run as it will be: `live` as in sink_host. NULL: it makes no difference. */
+    bool (*check_run)(const struct place *place, bool live, struct error *error);
 
     /* Takes format=frames: a batch of data frames as one record. */
     bool takes_frames;

@@ -11,13 +11,13 @@ static const struct option_spec source_options[] = {
     {.name = "rate", .type = OPTION_RATE, .min = 1, .max = 1000000000,
      .meaning = "messages per second (unset: as fast as the sinks take them)"},
     {.name = "follow", .type = OPTION_FLAG,
-     .meaning = "at the end of the file wait for more, like tail -f"},
+     .meaning = "at the end wait for more, like tail -F: also where the file is moved, replaced or cut"},
     {0},
 };
 
 static const struct option_spec sink_options[] = {
     {.name = "rotate-size", .type = OPTION_SIZE, .min = 4096, .max = (uint64_t)1 << 50,
-     .meaning = "begin the next file before this one is larger"},
+     .meaning = "begin the next file before this one is larger (packed: up to a MiB of messages later)"},
     {.name = "rotate-every", .type = OPTION_DURATION, .min = 1000, .max = (uint64_t)366 * 24 * 3600 * 1000,
      .meaning = "begin the next file at each multiple of this time, in UTC"},
     {.name = "fsync", .type = OPTION_CHOICE, .choices = "no|close|each", .fallback = "no",

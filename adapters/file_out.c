@@ -1,5 +1,6 @@
 #include "file_out.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -171,8 +172,14 @@ enum output_result file_out_begin(struct file_out *o)
 static enum output_result write_held(struct file_out *o, const struct parcel *parcel,
                                      struct progress *progress)
 {
+    if (o->held_count == HELD_MAX) { /* a flush was interrupted, or found no room */
+        enum output_result result = file_out_flush(o);
+        if (result != OUTPUT_DONE)
+            return result;
+    }
     if (progress->written < parcel->len) {
         size_t len = parcel->len - progress->written;
+        assert(o->held_count < HELD_MAX);
         if (!add_octets(o, parcel->data + progress->written, len))
             return no_memory();
         if (o->held_count == 0)

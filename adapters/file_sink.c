@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "clock.h"
 #include "file.h"
@@ -14,6 +15,7 @@
 
 enum {
     RETRY_MS = 1000,    /* how soon a full disk, or a file that cannot be opened, is tried again */
+    MEND_MS = 10000,    /* and after another error of the disk, which makes messages fail meanwhile */
     HELD_MAX_MS = 1000, /* how long packed messages may wait for company before they are written */
     END_RESERVE = 64,   /* octets of rotate-size kept for the end of a file */
 };
@@ -25,10 +27,13 @@ struct sink {
     struct file_out *out; /* NULL: the next message opens the next file */
     struct file_target target;
     bool broken;          /* nothing more can be written, until the file is reopened */
+    bool gone;            /* nor ever again: the reader of standard output has ended */
+    int64_t mend_at;      /* of a broken one: when the next file is tried, ms */
+    const struct sink_host *host;
     uint64_t rotate_size; /* octets, 0: no */
     int64_t rotate_every; /* ms, 0: no */
     int64_t rotate_at;    /* ms of the wall clock, for `out` */
-    struct log_limit trouble;
+    struct log_limit trouble, left;
 };
 
 /* The next moment that `every` divides, in UTC. */
@@ -80,11 +85,16 @@ static bool ensure_open(struct sink *s)
 
 static void break_sink(struct sink *s)
 {
-    if (!s->broken)
-        log_line(LOG_ERROR, "sink %s: %s: what follows is counted as failed", s->place->url,
-                 strerror(errno));
+    if (!s->broken && s->gone)
+        log_line(LOG_WARN, "sink %s: nobody reads it any more: what follows is counted as failed", s->place->url);
+    else if (!s->broken)
+        log_line(LOG_ERROR, "sink %s: %s: what follows is counted as failed%s", s->place->url, strerror(errno),
+                 s->target.regular ? "; trying the next file every 10 s" : "");
     s->broken = true;
+    s->mend_at = clock_ms(CLOCK_MONOTONIC) + MEND_MS;
     file_out_fail(s->out);
+    if (s->gone && s->host->gone)
+        s->host->gone(s->host->arg);
 }
 
 /* With nothing inside, a file among many is no use to anybody. */
@@ -108,7 +118,8 @@ static void end_file(struct sink *s)
         if (result != OUTPUT_FULL || !wait_to_retry(s, strerror(ENOSPC)))
             break;
     }
-    if (!empty && result == OUTPUT_BROKEN && !s->broken)
+    bool too_large = result == OUTPUT_BROKEN && errno == EFBIG && s->target.numbered; /* its end alone is missing */
+    if (!empty && result == OUTPUT_BROKEN && !s->broken && !too_large)
         break_sink(s);
     bool whole = !empty && (result == OUTPUT_DONE || file_out_cut(s->out, &error));
     if (whole)
@@ -154,6 +165,39 @@ static bool rotation_due(const struct sink *s)
            file_out_size(s->out) + END_RESERVE >= s->rotate_size;
 }
 
+/* The next file, or the next reader, gets the message that was torn from its beginning. */
+static bool leave_torn(struct sink *s, const struct parcel *part, struct progress *progress)
+{
+    size_t whole;
+    parcel_whole(part, progress->written, &whole);
+    progress->written = whole;
+    if (s->target.regular) {
+        end_file(s);
+        return !s->broken;
+    }
+    file_out_free(s->out);
+    s->out = NULL;
+    return true;
+}
+
+/* An error that concerns what is written to now, and not what can be opened next. False: it is for good. */
+static bool leave_target(struct sink *s, const struct parcel *part, struct progress *progress)
+{
+    bool standard = file_is_standard(s->target.pattern);
+    if (errno == EPIPE && !standard) {
+        log_limited(&s->left, LOG_WARN, "sink %s: its reader has gone; waiting for the next", s->place->url);
+        return leave_torn(s, part, progress);
+    }
+    if (errno == EFBIG && s->target.numbered && file_out_messages(s->out) > 0) {
+        log_limited(&s->left, LOG_WARN, "sink %s: the file may not grow further (RLIMIT_FSIZE): beginning the next",
+                    s->place->url);
+        return leave_torn(s, part, progress);
+    }
+    s->gone = errno == EPIPE;
+    break_sink(s);
+    return false;
+}
+
 /* Writes on, into this file. False: the rest of the parcel is not written. */
 static bool write_part(struct sink *s, const struct parcel *part, struct progress *progress)
 {
@@ -162,13 +206,28 @@ static bool write_part(struct sink *s, const struct parcel *part, struct progres
         result = file_out_write(s->out, part, progress);
     } while (result == OUTPUT_FULL && wait_to_retry(s, strerror(ENOSPC)));
     if (result == OUTPUT_BROKEN)
-        break_sink(s);
+        return leave_target(s, part, progress);
     return result == OUTPUT_DONE;
+}
+
+/* A broken sink tries the next file now and then. */
+static void mend(struct sink *s)
+{
+    if (!s->broken || s->gone || !s->target.regular || clock_ms(CLOCK_MONOTONIC) < s->mend_at)
+        return;
+    struct error error;
+    end_file(s);
+    s->target.numbered = true;
+    s->broken = !open_file(s, &error);
+    s->mend_at = clock_ms(CLOCK_MONOTONIC) + MEND_MS;
+    if (!s->broken)
+        log_line(LOG_INFO, "sink %s: can be written again, to %s", s->place->url, s->target.name);
 }
 
 static void file_sink_write(struct sink *s, const struct parcel *parcel)
 {
     struct progress progress = {0};
+    mend(s);
     while (progress.written < parcel->len && !s->broken) {
         if (rotation_due(s))
             end_file(s);
@@ -279,12 +338,23 @@ static bool begin(struct sink *s, bool successor, struct error *error)
     struct file_target *t = &s->target;
     if (!file_target_init(t, s->place, &s->kind, error))
         return false;
+    t->live = s->host->live;
     if (!t->direct && file_mend_all(t->url, t->pattern, options_string(s->place->options, "format"),
                                     &s->kind) > 0)
         t->numbered = true; /* what was mended has the plain name now */
     if (successor)
         t->numbered = t->regular;
-    return open_file(s, error);
+    if (!t->regular && !file_is_standard(t->pattern)) {
+        /* a pipe's reader may come later, and go, and come again */
+        if (!open_file(s, error) && errno == ENXIO)
+            log_line(LOG_INFO, "sink %s: nobody reads this pipe yet; waiting for its reader", s->place->url);
+        return s->out || errno == ENXIO;
+    }
+    if (!open_file(s, error))
+        return false;
+    if (t->direct && t->regular && t->number > 0)
+        log_line(LOG_INFO, "sink %s: is there already; writing %s", s->place->url, t->name);
+    return true;
 }
 
 static struct sink *file_sink_open(const struct place *place, const struct sink_host *host,
@@ -296,6 +366,7 @@ static struct sink *file_sink_open(const struct place *place, const struct sink_
         return NULL;
     }
     s->place = place;
+    s->host = host;
     s->waker.fd = -1;
     s->kind = kind_of(s);
     s->rotate_size = options_number(place->options, "rotate-size");
@@ -315,26 +386,73 @@ static uint64_t file_sink_memory(const struct options *options, uint64_t batch_m
     return sizeof(struct sink) + FILE_NAME_MAX + file_out_memory(PACKING_ZSTD, true, batch_max);
 }
 
+/* Whatever the case of its letters. */
+static bool extension_is(const char *extension, size_t len, const char *name)
+{
+    return strlen(name) == len && strncasecmp(extension, name, len) == 0;
+}
+
 static const char *file_sink_format_of(const struct place *place)
 {
     static const struct {
         const char *extension, *format;
     } table[] = {
         {"txt", "text"},    {"log", "text"},  {"json", "json"}, {"jsonl", "json"},
-        {"ndjson", "json"}, {"yaml", "yaml"}, {"yml", "yaml"},
+        {"ndjson", "json"}, {"yaml", "yaml"}, {"yml", "yaml"},  {"nmsg", "nmsg"},
     };
     size_t len;
     const char *extension = file_name_extension(place->address, &len);
     for (size_t i = 0; extension && i < sizeof table / sizeof *table; i++) {
-        if (strlen(table[i].extension) == len && memcmp(table[i].extension, extension, len) == 0)
+        if (extension_is(extension, len, table[i].extension))
             return table[i].format;
     }
     return NULL;
 }
 
+/* Names that promise what would not be written. */
+static bool check_extension(const struct place *place, struct error *error)
+{
+    static const char *const formats[] = {"csv", "tsv", "pcap", "pcapng", "parquet", "avro", "xml", "html", "db", "sqlite", "mtbl"};
+    static const char *const packings[] = {"xz", "bz2", "lz4", "lzma", "br", "zip", "7z", "z", "lzo", "sz", "gzip", "zstd"};
+    const char *base = strrchr(place->address, '/');
+    const char *last = strrchr(base ? base : place->address, '.');
+    for (size_t i = 0; last && i < sizeof packings / sizeof *packings; i++) {
+        if (extension_is(last + 1, strlen(last + 1), packings[i]))
+            return error_set(error, "its name ends in %s, but files are packed as .gz or .zst alone; name it otherwise", last);
+    }
+    size_t len;
+    const char *extension = file_name_extension(place->address, &len);
+    bool chosen = strcmp(options_string(place->options, "format"), "dnstap") != 0;
+    for (size_t i = 0; extension && !chosen && i < sizeof formats / sizeof *formats; i++) {
+        if (extension_is(extension, len, formats[i]))
+            return error_set(error, "its name promises %s, which is not a format here: Frame Streams would be written; name it "
+                             "otherwise, or choose a format=", formats[i]);
+    }
+    return true;
+}
+
+static bool file_sink_check(const struct place *place, struct error *error)
+{
+    return file_target_check_place(place, error) &&
+           (file_is_standard(place->address) || check_extension(place, error));
+}
+
+static bool file_sink_check_run(const struct place *place, bool live, struct error *error)
+{
+    struct file_target target;
+    const struct sink as = {.place = place};
+    struct file_kind kind = kind_of(&as);
+    bool ok = file_target_init(&target, place, &kind, error);
+    target.live = live;
+    ok = ok && file_target_check(&target, error);
+    file_target_free(&target);
+    return ok;
+}
+
 const struct sink_ops file_sink_ops = {
     .format_of = file_sink_format_of,
-    .check = file_target_check,
+    .check = file_sink_check,
+    .check_run = file_sink_check_run,
     .open = file_sink_open,
     .write = file_sink_write,
     .idle = file_sink_idle,

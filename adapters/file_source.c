@@ -4,12 +4,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "file_follow.h"
 #include "log.h"
 #include "stream.h"
 #include "unpack.h"
@@ -22,7 +22,9 @@ struct source {
     struct waker waker;
     int fd;
     bool regular;
-    int notify; /* with follow: an inotify descriptor, else -1 */
+    bool follows;
+    struct follow follow; /* of a regular file that it follows */
+    bool replaced;        /* and that has a successor: the rest of it is read first */
     uint32_t frame_max;
     uint64_t rate;
     struct timespec started;
@@ -39,20 +41,29 @@ struct reading {
     bool failed;
 };
 
-static bool open_notify(struct source *s, struct error *error)
+/* One that was closed before we began stands there as what cannot be read (main.c). */
+static int open_standard_input(void)
 {
-    s->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (s->notify < 0 || inotify_add_watch(s->notify, s->place->address, IN_MODIFY) < 0)
-        return error_set(error, "cannot follow it: %s", strerror(errno));
-    return true;
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+    if (flags >= 0 && (flags & O_ACCMODE) != O_WRONLY)
+        return dup(STDIN_FILENO);
+    errno = EBADF;
+    return -1;
+}
+
+/* Not blocking, or a pipe whose writer has not come would hold up everything. */
+static int open_path(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
 static bool open_input(struct source *s, struct error *error)
 {
     bool standard = file_is_standard(s->place->address);
-    s->fd = standard ? dup(STDIN_FILENO) : open(s->place->address, O_RDONLY | O_CLOEXEC);
+    s->fd = standard ? open_standard_input() : open_path(s->place->address);
     if (s->fd < 0)
-        return error_set(error, "cannot read it: %s", strerror(errno));
+        return error_set(error, "cannot read it: %s",
+                         standard && errno == EBADF ? "standard input is closed" : strerror(errno));
     struct stat st;
     if (fstat(s->fd, &st) < 0)
         return error_set(error, "cannot look at it: %s", strerror(errno));
@@ -60,18 +71,18 @@ static bool open_input(struct source *s, struct error *error)
         return error_set(error, "is a directory; name a file");
     s->regular = S_ISREG(st.st_mode);
     if (!s->regular && options_number(s->place->options, "loop") != 1)
-        return error_set(error, "cannot be read more than once: it is no regular file");
-    if (options_flag(s->place->options, "follow") && s->regular)
-        return open_notify(s, error);
-    return true;
+        return error_set(error, "cannot be read more than once: it is not a regular file");
+    s->follows = options_flag(s->place->options, "follow");
+    if (s->follows && standard)
+        return error_set(error, "standard input cannot be followed; name a file, or a pipe that has a name");
+    return !s->follows || !s->regular || follow_open(&s->follow, s->place->address, s->fd, error);
 }
 
 static void file_source_free(struct source *s)
 {
     if (s->fd >= 0)
         close(s->fd);
-    if (s->notify >= 0)
-        close(s->notify);
+    follow_close(&s->follow);
     waker_close(&s->waker);
     free(s);
 }
@@ -84,7 +95,7 @@ static struct source *file_source_open(const struct place *place, struct error *
         return NULL;
     }
     s->place = place;
-    s->fd = s->notify = s->waker.fd = -1;
+    s->fd = s->follow.notify = s->waker.fd = -1;
     s->frame_max = (uint32_t)options_number(place->options, "max-frame");
     s->rate = options_number(place->options, "rate");
     if (!waker_init(&s->waker)) {
@@ -152,16 +163,33 @@ static bool take_in(struct source *s, struct intake *intake, struct reading *r, 
     }
 }
 
-/* At the end of a followed file: sleeps until it grows. False: the reading is over. */
+/* Sleeps until something happens to the file. False: stopped. */
+static bool wait_for_change(struct source *s)
+{
+    return waker_wait(&s->waker, s->follow.notify, POLLIN, -1) != WAIT_WOKEN;
+}
+
+/* At the end of a followed file: sleeps until it grows. False: the reading is over, for we were stopped, or the file was cut,
+ * or another has come in its place. */
 static bool wait_for_more(struct source *s, struct intake *intake)
 {
     intake_flush(intake);
-    if (s->notify < 0 || waker_wait(&s->waker, s->notify, POLLIN, -1) == WAIT_WOKEN)
+    if (s->follow.notify < 0 || s->replaced)
         return false;
-    char events[4096];
-    while (read(s->notify, events, sizeof events) > 0)
-        ; /* what changed does not matter: the next read tells */
-    return true;
+    follow_clear(&s->follow);
+    switch (follow_look(&s->follow, s->fd, lseek(s->fd, 0, SEEK_CUR))) {
+    case FOLLOW_CUT:
+        return false;
+    case FOLLOW_REPLACED:
+        s->replaced = true; /* what was written to it in between is read before it is left */
+        return true;
+    case FOLLOW_SAME:
+        break;
+    }
+    struct stat st;
+    if (fstat(s->fd, &st) == 0 && st.st_size > lseek(s->fd, 0, SEEK_CUR))
+        return true; /* it grew before what was notified was forgotten */
+    return wait_for_change(s);
 }
 
 /* Reads once. 1: something came; 0: the reading is over; -1: try again. */
@@ -208,12 +236,12 @@ static void judge_end(struct source *s, struct intake *intake, struct reading *r
     } else if (waker_woken(&s->waker)) {
         return;
     } else if (stream_torn(r->stream) > 0) {
-        log_line(LOG_ERROR, "source %s: truncated: the last %zu octets, after message %llu, are no whole frame",
+        log_line(LOG_ERROR, "source %s: truncated: the last %zu octets, after message %llu, are not a whole frame",
                  url, stream_torn(r->stream), (unsigned long long)frames);
         intake_refuse(intake, 1);
     } else if (r->empty) {
         log_line(LOG_WARN, "source %s: is empty", url);
-    } else if (r->open) {
+    } else if (r->open && !s->follows) {
         log_line(LOG_WARN, "source %s: ends without a STOP frame: its writer has not finished it",
                  url);
     }
@@ -240,12 +268,74 @@ static bool read_through(struct source *s, struct intake *intake)
     return !r.failed;
 }
 
+/* The file under the name, in place of the one that was read to its end. False: it cannot be read. */
+static bool take_successor(struct source *s)
+{
+    int fd = open_path(s->place->address);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        log_line(LOG_ERROR, "source %s: was replaced, and what is there now cannot be read: %s", s->place->url,
+                 fd < 0 ? strerror(errno) : "it is not a regular file");
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    close(s->fd);
+    s->fd = fd;
+    follow_exchange(&s->follow, fd);
+    s->replaced = false;
+    log_line(LOG_INFO, "source %s: was replaced; the old file is read to its end, going on with the new one", s->place->url);
+    return true;
+}
+
+/* After a reading of a followed file has ended: its next beginning. False: there is none, or we were stopped. */
+static bool begin_again(struct source *s)
+{
+    for (;;) {
+        if (waker_woken(&s->waker))
+            return false;
+        follow_clear(&s->follow);
+        enum follow_state state = follow_look(&s->follow, s->fd, lseek(s->fd, 0, SEEK_CUR));
+        if (state == FOLLOW_CUT) {
+            log_line(LOG_INFO, "source %s: was cut; reading it from its beginning", s->place->url);
+            return lseek(s->fd, 0, SEEK_SET) == 0;
+        }
+        if (state == FOLLOW_REPLACED)
+            return take_successor(s);
+        if (!wait_for_change(s)) /* nothing more of this one can be read */
+            return false;
+    }
+}
+
+/* A named pipe whose writer has ended: for the next one. */
+static bool reopen_pipe(struct source *s)
+{
+    int fd = waker_woken(&s->waker) ? -1 : open_path(s->place->address);
+    if (fd < 0)
+        return false;
+    close(s->fd);
+    s->fd = fd;
+    log_line(LOG_INFO, "source %s: its writer has ended; waiting for the next", s->place->url);
+    return true;
+}
+
+static void follow_file(struct source *s, struct intake *intake)
+{
+    do
+        read_through(s, intake);
+    while (s->regular ? begin_again(s) : reopen_pipe(s));
+}
+
 static void file_source_run(struct source *s, struct intake *intake)
 {
     uint64_t loops = options_number(s->place->options, "loop");
     clock_gettime(CLOCK_MONOTONIC, &s->started);
     if (s->regular)
         intake_stay_near(intake);
+    if (s->follows) {
+        follow_file(s, intake);
+        return;
+    }
     for (uint64_t i = 0; loops == 0 || i < loops; i++) {
         if (i > 0 && lseek(s->fd, 0, SEEK_SET) < 0)
             return;
@@ -264,7 +354,13 @@ static uint64_t file_source_memory(const struct options *options)
     return UNPACK_MEMORY + BATCH_LIMIT + options_number(options, "max-frame");
 }
 
+static bool file_source_is_finite(const struct options *options)
+{
+    return !options_flag(options, "follow") && options_number(options, "loop") > 0;
+}
+
 const struct source_ops file_source_ops = {
+    .is_finite = file_source_is_finite,
     .upstream_keeps = true,
     .open = file_source_open,
     .run = file_source_run,

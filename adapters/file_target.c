@@ -13,6 +13,11 @@
 #include "file.h"
 #include "log.h"
 
+static bool refuse_taken(struct error *error)
+{
+    return error_set(error, "exists and is not empty; remove it, name another file, or put the time into its name (%%Y%%m%%d)");
+}
+
 bool file_target_init(struct file_target *t, const struct place *place,
                       const struct file_kind *kind, struct error *error)
 {
@@ -30,11 +35,11 @@ bool file_target_init(struct file_target *t, const struct place *place,
         .framed = kind->framed,
     };
     if (!regular && rotates)
-        return error_set(error, "is no regular file, which cannot be rotated");
+        return error_set(error, "is not a regular file, so it cannot be rotated");
     return !regular || file_name_check(pattern, error);
 }
 
-bool file_target_check(const struct place *place, struct error *error)
+bool file_target_check_place(const struct place *place, struct error *error)
 {
     struct file_target t;
     const struct file_kind kind = {0};
@@ -50,20 +55,27 @@ void file_target_free(struct file_target *t)
 }
 
 /* A stalled reader must not hold our thread beyond `interrupt`, so a pipe or terminal is opened
- * anew, not blocking: the flag is then ours alone and not shared with whoever else holds it. */
+ * anew, not blocking: the flag is then ours alone and not shared with others who hold it. A regular file never blocks, and
+ * opened anew it would have a position of its own, from which we would write over what others write behind us. */
 static int open_standard_output(void)
 {
-    int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_APPEND);
-    return fd >= 0 ? fd : dup(STDOUT_FILENO);
+    struct stat st;
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) { /* it was closed before we began (main.c) */
+        errno = EBADF;
+        return -1;
+    }
+    if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd >= 0 ? fd : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 }
 
 static int open_special(const char *path, struct error *error)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENXIO)
-        error_set(error, "is a pipe that nobody reads; start its reader first");
-    else if (fd < 0)
-        error_set(error, "cannot write it: %s", strerror(errno));
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        error_set(error, errno == ENXIO ? "nobody reads this pipe" : "cannot write it: %s", strerror(errno));
     return fd;
 }
 
@@ -79,7 +91,7 @@ static int open_locked(const char *path, int flags, struct error *error)
     if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         error_set(error, "another process writes %s", path);
     else if (fstat(fd, &st) == 0 && st.st_size > 0)
-        error_set(error, "exists and is not empty; remove it or name another file");
+        refuse_taken(error);
     else
         return fd;
     close(fd);
@@ -128,9 +140,13 @@ static int open_next(struct file_target *t, struct error *error)
         error_set(error, "cannot name its file: %s", strerror(errno));
         return -1;
     }
-    if (!t->direct && !t->numbered && stat(t->name, &st) == 0 && st.st_size > 0) {
-        error_set(error, "exists and is not empty; remove it or name another file");
-        return -1;
+    if (!t->numbered && stat(t->name, &st) == 0 && st.st_size > 0) {
+        if (!t->live) {
+            refuse_taken(error);
+            return -1;
+        }
+        t->numbered = true; /* a service goes on beside what it wrote before its restart */
+        return open_next(t, error);
     }
     return open_locked(file_target_path(t, room), t->direct ? 0 : O_EXCL, error);
 }
@@ -144,7 +160,7 @@ int file_target_open(struct file_target *t, struct error *error)
         return open_special(t->pattern, error);
     int fd = open_standard_output();
     if (fd < 0)
-        error_set(error, "cannot write it: %s", strerror(errno));
+        error_set(error, "cannot write it: %s", errno == EBADF ? "standard output is closed" : strerror(errno));
     if (fd >= 0 && t->framed && isatty(fd)) {
         error_set(error, "is a terminal; add #format=text, or redirect it");
         close(fd);
@@ -174,6 +190,51 @@ void file_target_keep(struct file_target *t, bool sync)
                  strerror(errno));
     if (path && sync)
         sync_folder(path);
+}
+
+/* The folder of a path, or ".". */
+static void folder_of(const char *path, char folder[FILE_NAME_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, FILE_NAME_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}
+
+static void note_part(void *arg, const char *part, const char *name)
+{
+    (void)part;
+    (void)name;
+    *(bool *)arg = true;
+}
+
+/* Did a crash leave something that is mended first? Then a number is added. */
+static bool has_leftover(const struct file_target *t)
+{
+    struct error error;
+    bool found = false;
+    return !t->direct && file_name_each_part(t->pattern, note_part, &found, &error) && found;
+}
+
+bool file_target_check(const struct file_target *t, struct error *error)
+{
+    char name[FILE_NAME_MAX], folder[FILE_NAME_MAX];
+    struct stat st;
+    if (file_is_standard(t->pattern)) {
+        int fd = open_standard_output();
+        if (fd < 0)
+            return error_set(error, "cannot write it: %s", errno == EBADF ? "standard output is closed" : strerror(errno));
+        close(fd);
+        return true;
+    }
+    if (stat(t->pattern, &st) == 0 && S_ISDIR(st.st_mode))
+        return error_set(error, "is a directory; name a file");
+    if (!t->regular)
+        return access(t->pattern, W_OK) == 0 || error_set(error, "cannot write it: %s", strerror(errno));
+    folder_of(t->pattern, folder);
+    if (access(folder, W_OK | X_OK) < 0)
+        return error_set(error, "cannot write in folder %s: %s", folder, strerror(errno));
+    if (t->numbered || t->live || !file_name_at(t->pattern, time(NULL), name) || stat(name, &st) < 0 || st.st_size == 0)
+        return true;
+    return has_leftover(t) || refuse_taken(error);
 }
 
 bool file_target_drop(struct file_target *t)

@@ -20,6 +20,7 @@ struct file_target {
     bool direct;     /* never .part: not regular, or plain */
     bool numbered;   /* where the name is there already, a number is added; else that is an error */
     bool framed;     /* not for a terminal */
+    bool live;       /* where the plain name is taken at the start, a number is added then, too */
     char *name;      /* of the file opened last, when it is whole: */
     char *stem;      /* what the clock made of the pattern, */
     unsigned number; /* and the number that was added; numbers are not used again */
@@ -30,9 +31,12 @@ struct file_target {
 bool file_target_init(struct file_target *target, const struct place *place,
                       const struct file_kind *kind, struct error *error);
 /* Judges the name and the options, as file_target_init does. False with the error. */
-bool file_target_check(const struct place *place, struct error *error);
+bool file_target_check_place(const struct place *place, struct error *error);
 
 void file_target_free(struct file_target *target);
+
+/* Would the first file open, as things stand? Opens nothing. False with the error. */
+bool file_target_check(const struct file_target *target, struct error *error);
 
 /* Opens the next file, empty and locked, or the pipe or device: its descriptor, or -1 with the
  * error. An existing file is never overwritten. */

@@ -12,7 +12,8 @@ enum phase {
     PHASE_SECURING, /* in the handshake of TLS */
     PHASE_OPENING,  /* nothing was said yet */
     PHASE_READY,    /* READY was answered */
-    PHASE_DATA,     /* START was said */
+    PHASE_DATA,     /* START was said, and nothing since */
+    PHASE_SPEAKING, /* and messages after it */
 };
 
 struct connection {
@@ -22,6 +23,7 @@ struct connection {
     uint32_t watched; /* epoll's events */
     struct stream *stream;
     int64_t deadline; /* of the phase, where it has one, ms */
+    int64_t heard;    /* when something was read of it last, ms */
     struct connection *prev, *next;
     char peer[PEER_NAME];
 };

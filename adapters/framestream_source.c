@@ -25,6 +25,8 @@ enum {
     READS_AT_ONCE = 16,     /* of one sender, before the others have their turn */
     HANDSHAKES_AT_ONCE = 4, /* steps of TLS's, which cost the most, before data has its turn */
     HANDSHAKE_LEAST = 1000, /* ms that one may take, however many wait for its place */
+    ACCEPTS_AT_ONCE = 32,   /* before data has its turn */
+    SILENT_LEAST = 60000,   /* ms that a sender may be silent, however many wait for its place */
 };
 
 struct source {
@@ -41,7 +43,9 @@ struct source {
     struct stream_budget budget;
     struct access_list allowed;
     struct connection_list opening; /* before START: the first has the earliest deadline */
-    struct connection_list started;
+    struct connection_list started; /* after START, without a message yet: as in `opening` */
+    struct connection_list speaking;
+    int64_t now; /* of this turn, ms */
 
     struct tls_context *tls;         /* NULL: plain */
     struct connection_list securing; /* in TLS's handshake: as in `opening` */
@@ -64,6 +68,8 @@ static struct connection_list *list_of(struct source *s, const struct connection
 {
     if (c->phase == PHASE_SECURING)
         return &s->securing;
+    if (c->phase == PHASE_SPEAKING)
+        return &s->speaking;
     return c->phase == PHASE_DATA ? &s->started : &s->opening;
 }
 
@@ -71,7 +77,8 @@ static struct connection_list *list_of(struct source *s, const struct connection
 static void enlist(struct source *s, struct connection *c, enum phase phase)
 {
     c->phase = phase;
-    c->deadline = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
+    c->heard = s->now;
+    c->deadline = s->now + s->handshake_ms;
     connection_list_append(list_of(s, c), c);
     s->securing_count += phase == PHASE_SECURING;
 }
@@ -89,6 +96,12 @@ static void connection_close(struct source *s, struct connection *c)
     s->connections--;
 }
 
+/* Was START said? */
+static bool has_begun(const struct connection *c)
+{
+    return c->phase == PHASE_DATA || c->phase == PHASE_SPEAKING;
+}
+
 static void connection_fail(struct source *s, struct connection *c, const char *why)
 {
     static struct log_limit limit;
@@ -103,6 +116,10 @@ static void connection_refuse(struct source *s, struct connection *c)
 {
     static struct log_limit limit;
     const char *why = tls_reason(c->link.tls);
+    if (tls_was_silent(c->link.tls)) { /* somebody looked whether we are here */
+        connection_close(s, c);
+        return;
+    }
     if (!tls_refused_peer(c->link.tls)) {
         connection_fail(s, c, why);
         return;
@@ -131,6 +148,13 @@ static void begin_data(struct source *s, struct connection *c)
                 shown[0] ? ", " : "", shown);
 }
 
+/* Its first message has come. */
+static void begin_to_speak(struct source *s, struct connection *c)
+{
+    delist(s, c);
+    enlist(s, c, PHASE_SPEAKING);
+}
+
 /* False: the connection is gone. */
 static bool handle_control(struct source *s, struct connection *c)
 {
@@ -151,11 +175,11 @@ static bool handle_control(struct source *s, struct connection *c)
         connection_fail(s, c, "cannot send ACCEPT");
         return false;
     }
-    if (type == CONTROL_START && c->phase != PHASE_DATA) {
+    if (type == CONTROL_START && !has_begun(c)) {
         begin_data(s, c);
         return true;
     }
-    if (type == CONTROL_STOP && c->phase == PHASE_DATA) {
+    if (type == CONTROL_STOP && has_begun(c)) {
         if (c->answers && !answer(c, CONTROL_FINISH))
             log_limited(&limit, LOG_WARN, "source %s: cannot send FINISH to %s", s->place->url,
                         c->peer);
@@ -172,6 +196,10 @@ static bool handle_control(struct source *s, struct connection *c)
 static void handle_end(struct source *s, struct connection *c, ssize_t n)
 {
     struct error error;
+    if (c->phase == PHASE_OPENING && stream_torn(c->stream) == 0) { /* it looked whether we are here, and said nothing */
+        connection_close(s, c);
+        return;
+    }
     if (n < 0)
         error_set(&error, "%s", link_trouble(&c->link));
     else if (stream_torn(c->stream) > 0)
@@ -205,6 +233,8 @@ static bool read_once(struct source *s, struct intake *intake, struct connection
         switch (stream_received(c->stream, intake, (size_t)n, 0, &error)) {
         case STREAM_MORE:
         case STREAM_PAUSE:
+            if (c->phase == PHASE_DATA && stream_frames(c->stream) > 0)
+                begin_to_speak(s, c);
             return got == window.len || link_pending(&c->link);
         case STREAM_CONTROL:
             if (!handle_control(s, c))
@@ -232,12 +262,44 @@ static void turn_away(struct source *s)
  */
 static void turn_away_without_descriptor(struct source *s, int listener)
 {
+    static struct log_limit limit;
     close(s->reserve);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
     s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    turn_away(s);
+    s->turned_away++;
+    log_limited(&limit, LOG_ERROR,
+                "source %s: a sender was turned away: no descriptor is left for it (%llu are connected; raise the limit of open "
+                "files: LimitNOFILE, ulimit -n)",
+                s->place->url, (unsigned long long)s->connections);
+}
+
+/* The sender that was silent for longest; NULL: there is none. */
+static struct connection *quietest(const struct source *s)
+{
+    struct connection *found = s->speaking.first;
+    for (struct connection *c = found; c; c = c->next) {
+        if (c->heard < found->heard)
+            found = c;
+    }
+    return found;
+}
+
+/* Where all places are taken, one that holds its place without a message makes room for the next sender, and else the one
+ * that was silent for longest: silence must shut nobody out. False: none was silent for long enough. */
+static bool make_place(struct source *s)
+{
+    struct connection *c = s->started.first;
+    if (c && c->deadline <= s->now) {
+        connection_fail(s, c, "it made room for another: no message came since START (max-connections)");
+        return true;
+    }
+    c = quietest(s);
+    if (!c || s->now - c->heard < SILENT_LEAST)
+        return false;
+    connection_fail(s, c, "it made room for another: it was silent for longest (max-connections)");
+    return true;
 }
 
 static bool watch(struct source *s, int operation, int fd, uint32_t events, void *mark)
@@ -301,7 +363,7 @@ static bool is_full(struct source *s)
 
 static void accept_senders(struct source *s, int listener)
 {
-    while (!is_full(s)) {
+    for (int i = 0; i < ACCEPTS_AT_ONCE && !is_full(s); i++) { /* epoll says it again */
         struct sockaddr_storage peer = {0};
         socklen_t len = sizeof peer;
         int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -312,7 +374,7 @@ static void accept_senders(struct source *s, int listener)
         }
         if (!is_allowed(s, (const struct sockaddr *)&peer)) {
             close(fd);
-        } else if (s->connections >= s->connections_max ||
+        } else if ((s->connections >= s->connections_max && !make_place(s)) ||
                    !connection_add(s, fd, (const struct sockaddr *)&peer)) {
             turn_away(s);
             close(fd);
@@ -347,6 +409,7 @@ static void serve(struct source *s, struct intake *intake, struct connection *c)
         return;
     watch_for(s, c, EPOLLIN);
     bool more = true;
+    c->heard = s->now;
     for (int i = 0; more && i < READS_AT_ONCE; i++)
         more = read_once(s, intake, c);
     if (more && link_pending(&c->link))
@@ -377,30 +440,28 @@ static int make_room(struct source *s, int64_t now)
     return -1;
 }
 
-/* Of two timeouts, where -1 is none. */
-static int sooner(int a, int b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* Between the turns, when nobody is being served: ms until something is due, -1: nothing is. */
 static int tidy_up(struct source *s)
 {
-    int64_t now = clock_ms(CLOCK_MONOTONIC);
+    int64_t now = s->now = clock_ms(CLOCK_MONOTONIC);
     int due = expire_list(s, &s->opening, now, "it did not begin in time (handshake-timeout)");
     if (!s->tls)
         return due;
     s->securing_steps = HANDSHAKES_AT_ONCE;
-    due = sooner(due, expire_list(s, &s->securing, now,
+    due = clock_sooner(due, expire_list(s, &s->securing, now,
                                   "it did not finish TLS's handshake in time (handshake-timeout)"));
-    return sooner(due, make_room(s, now));
+    return clock_sooner(due, make_room(s, now));
 }
 
 /* What the senders had already sent when we were stopped still counts. */
 static void drain(struct source *s, struct intake *intake)
 {
     struct connection *next;
-    for (struct connection *c = s->started.first; c; c = next) {
+    for (struct connection *c = s->speaking.first; c; c = next) {
+        next = c->next;
+        serve(s, intake, c);
+    }
+    for (struct connection *c = s->started.first; c; c = next) { /* which may begin to speak */
         next = c->next;
         serve(s, intake, c);
     }
@@ -411,11 +472,14 @@ static void framestream_source_run(struct source *s, struct intake *intake)
     struct epoll_event events[EVENTS];
     while (!waker_woken(&s->waker)) {
         int n = epoll_wait(s->epoll, events, EVENTS, tidy_up(s));
+        s->now = clock_ms(CLOCK_MONOTONIC);
         for (int i = 0; i < n; i++) {
+            if (!is_listener(s, events[i].data.ptr) && events[i].data.ptr != &waker_mark)
+                serve(s, intake, events[i].data.ptr);
+        }
+        for (int i = 0; i < n; i++) { /* then, for it may close others, of which an event was served above */
             if (is_listener(s, events[i].data.ptr))
                 accept_senders(s, *(const int *)events[i].data.ptr);
-            else if (events[i].data.ptr != &waker_mark)
-                serve(s, intake, events[i].data.ptr);
         }
         intake_flush(intake);
     }
@@ -442,8 +506,8 @@ static void framestream_source_free(struct source *s)
         connection_close(s, s->opening.first);
     while (s->started.first)
         connection_close(s, s->started.first);
-    if (s->listeners.count > 0 && strcmp(s->place->scheme, "unix") == 0)
-        unlink(s->place->address);
+    while (s->speaking.first)
+        connection_close(s, s->speaking.first);
     listeners_close(&s->listeners);
     close_fd(s->epoll);
     close_fd(s->reserve);

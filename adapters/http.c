@@ -9,7 +9,8 @@ static const char *const schemes[] = {"http", "https", NULL};
 static const struct option_spec sink_options[] = {
     {.name = "body", .type = OPTION_CHOICE, .choices = body_kinds, .fallback = "ndjson",
      .meaning = "what a request carries"},
-    {.name = "index", .type = OPTION_STRING, .meaning = "elastic: the index or data stream (default: the URL's)"},
+    {.name = "index", .type = OPTION_STRING, 
+     .meaning = "elastic: the index or data stream (default: the URL's); %Y, %m, %d and %H stand for the document's time, in UTC"},
     {.name = "label", .type = OPTION_STRING, .repeats = true,
      .meaning = "loki: a label, NAME=VALUE, may be given again (default: job=dnstap and hop)"},
     {.name = "inflight", .type = OPTION_COUNT, .fallback = "4", .min = 1, .max = 256, .meaning = "requests at once"},

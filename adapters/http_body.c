@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http_document.h"
 #include "json.h"
 
 enum {
-    ITEM_OCTETS = 256
-}; /* the most that an item adds around its record, `index=` bounded below */
+    ITEM_OCTETS = 256 /* the most that an item adds around its record: DOCUMENT_INDEX_MAX, a time */
+};
 
 const char body_kinds[] = "ndjson|array|elastic|loki|splunk|frames";
 
@@ -105,7 +106,7 @@ static bool add_label(char *label, struct buffer *out, struct error *error)
 {
     size_t len = strcspn(label, "=");
     if (!label[len] || !valid_label(label, len))
-        return error_set(error, "label=%s is no NAME=VALUE", label);
+        return error_set(error, "label=%s: expected NAME=VALUE", label);
     label[len] = '\0';
     json_text(out, label, label + len + 1);
     return true;
@@ -139,16 +140,6 @@ static bool open_loki(struct body *body, const char *labels, const char *hop, st
     return true;
 }
 
-static bool before_elastic(struct body *body, const char *index, struct error *error)
-{
-    if (!index)
-        return true;
-    if (strlen(index) > ITEM_OCTETS / 2 || strpbrk(index, "\"\\ /*?<>|#\n"))
-        return error_set(error, "index=%s is no name of an index", index);
-    return asprintf(&body->before, "{\"create\":{\"_index\":\"%s\"}}\n", index) > 0 ||
-           error_set(error, "out of memory");
-}
-
 bool body_init(struct body *body, const struct options *options, const char *hop,
                struct error *error)
 {
@@ -165,19 +156,31 @@ bool body_init(struct body *body, const struct options *options, const char *hop
         return error_set(error, "label= goes with body=loki");
     if (body->kind->timed)
         return open_loki(body, labels, hop, error);
-    return before_elastic(body, index, error);
+    body->index = index;
+    return !index || document_check_index(index, error);
 }
 
 void body_free(struct body *body)
 {
     free(body->open);
-    free(body->before);
 }
 
 static void put(struct buffer *out, const char *text)
 {
     if (text)
         buffer_put_string(out, text);
+}
+
+static void put_escape(struct buffer *out, uint8_t octet)
+{
+    static const char letters[] = {
+        ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    char escape[8];
+    if (octet < sizeof letters && letters[octet])
+        snprintf(escape, sizeof escape, "\\%c", letters[octet]);
+    else
+        snprintf(escape, sizeof escape, "\\u%04x", octet);
+    buffer_put_string(out, escape);
 }
 
 /* Our encoders write UTF-8, so that only these need an escape. */
@@ -187,13 +190,34 @@ static void put_quoted(struct buffer *out, const uint8_t *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         if (text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
             continue;
-        char escape[8];
-        snprintf(escape, sizeof escape, "\\u%04x", text[i]);
         buffer_put(out, text + done, i - done);
-        buffer_put_string(out, escape);
+        put_escape(out, text[i]);
         done = i + 1;
     }
     buffer_put(out, text + done, len - done);
+}
+
+/* Where the document goes, and its time under the name that data streams ask for. A document that has no time, or
+ * one that cannot be yet, goes where the time of its request says. */
+static const uint8_t *put_elastic_head(const struct body *body, const struct load *load,
+                                       const uint8_t *record, size_t len, struct buffer *out)
+{
+    const struct document_time time = document_time_of(record, len);
+    const int64_t begun = (int64_t)(load->begun_ns / 1000000000), day = 24 * 3600;
+    const bool sound = *time.text && time.second <= begun + day;
+    if (body->index) {
+        put(out, "{\"create\":{\"_index\":\"");
+        document_put_index(body->index, sound ? time.second : begun, out);
+        put(out, "\"}}\n");
+    } else {
+        put(out, body->kind->before);
+    }
+    if (!*time.text)
+        return record;
+    put(out, "{\"@timestamp\":\"");
+    put(out, time.text);
+    put(out, "\",");
+    return record + 1; /* behind its brace; it has a key, with the time */
 }
 
 static void put_record(const struct body *body, struct load *load, uint32_t i, struct buffer *out)
@@ -208,7 +232,13 @@ static void put_record(const struct body *body, struct load *load, uint32_t i, s
         snprintf(time, sizeof time, "[\"%" PRIu64 "\",\"", load->begun_ns + i);
         buffer_put_string(out, time);
     }
-    put(out, body->before ? body->before : kind->before);
+    if (kind->itemised) {
+        const uint8_t *rest = put_elastic_head(body, load, record, len, out);
+        len -= (size_t)(rest - record);
+        record = rest;
+    } else {
+        put(out, kind->before);
+    }
     if (kind->quoted)
         put_quoted(out, record, len);
     else

@@ -26,8 +26,8 @@ struct body_kind {
 /* One kind with what the options add. */
 struct body {
     const struct body_kind *kind;
-    char *open;   /* owned */
-    char *before; /* owned */
+    char *open;        /* owned */
+    const char *index; /* a pattern (http_document.h), or NULL; borrowed */
 };
 
 extern const char body_kinds[]; /* the names, separated by '|' */

@@ -1,8 +1,10 @@
 #include "http_client.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "http_url.h"
 #include "secret.h"
@@ -45,6 +47,38 @@ static bool is_token(const char *name)
     return *name != '\0';
 }
 
+/* Headers that the request has, or that change what its body means. */
+static bool is_ours(const char *name, bool authorized)
+{
+    static const char *const ours[] = {"Content-Type",      "Content-Length", "Content-Encoding", "Host",
+                                       "Transfer-Encoding", "Connection",     "Keep-Alive",       "Expect",
+                                       "TE",                "Trailer",        "Upgrade",          "Proxy-Connection",
+                                       "Proxy-Authorization"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (strcasecmp(ours[i], name) == 0)
+            return true;
+    }
+    return authorized && strcasecmp(name, "Authorization") == 0;
+}
+
+static bool check_header_name(const char *name, bool authorized, struct error *error)
+{
+    if (!is_token(name))
+        return error_set(error, "'%.60s' is not the name of a header", name);
+    return !is_ours(name, authorized) ||
+           error_set(error, "header=%s: the request has this header already%s", name,
+                     strcasecmp(name, "Authorization") == 0 ? ", from bearer= or user=" : "");
+}
+
+static bool is_header_value(const char *text)
+{
+    for (; *text; text++) {
+        if (iscntrl((unsigned char)*text) && *text != '\t')
+            return false;
+    }
+    return true;
+}
+
 /* header=NAME:VALUE */
 static bool read_header(struct http_client *c, char *text, struct error *error)
 {
@@ -52,12 +86,16 @@ static bool read_header(struct http_client *c, char *text, struct error *error)
     if (!value)
         return error_set(error, "header= takes NAME:VALUE");
     *value++ = '\0';
-    if (!is_token(text))
-        return error_set(error, "'%s' is no name of a header", text);
+    if (!check_header_name(text, c->user || options_string(c->options, "bearer"), error))
+        return false;
     value += strspn(value, " ");
     char *secret = secret_read(value, error);
     if (!secret)
         return error_prefix(error, text);
+    if (!is_header_value(secret)) {
+        secret_free(secret);
+        return error_set(error, "header=%s: the value holds a control character", text);
+    }
     /* a short value that stands in the open is hardly secret, and starring it out spoils what is
      * said */
     bool plain = strlen(secret) < SHORT_VALUE && secret_shown(value) != value;

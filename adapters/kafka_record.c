@@ -22,15 +22,15 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
-/* The first question's name, uncompressed, lower-cased, with the root's octet. */
-static void key_by_qname(struct octets dns, struct record_facts *facts)
+/* The first question's name, uncompressed, lower-cased, with the root's octet. False: there is none. */
+static bool key_by_qname(struct octets dns, struct record_facts *facts)
 {
     struct dns_walk walk;
     struct dns_question question;
     struct octets label;
     size_t len = 0;
     if (!dns_walk_begin(&walk, dns) || !dns_walk_question(&walk, &question))
-        return;
+        return false;
     struct dns_labels labels = dns_labels_of(question.name);
     while (dns_labels_next(&labels, &label)) {
         facts->name[len++] = (uint8_t)label.len;
@@ -38,10 +38,11 @@ static void key_by_qname(struct octets dns, struct record_facts *facts)
             facts->name[len++] = lower(label.data[i]);
     }
     if (!labels.done)
-        return;
+        return false;
     facts->name[len++] = 0;
     facts->key = facts->name;
     facts->key_len = len;
+    return true;
 }
 
 static void key_by(enum record_key kind, const struct dnstap_view *view, struct record_facts *facts)
@@ -58,8 +59,8 @@ static void key_by(enum record_key kind, const struct dnstap_view *view, struct 
         facts->key_len = view->query_address.len;
         break;
     case RECORD_KEY_QNAME:
-        key_by_qname(view->response_message.len > 0 ? view->response_message : view->query_message,
-                     facts);
+        if (!key_by_qname(view->response_message, facts)) /* an error may leave its question out */
+            key_by_qname(view->query_message, facts);
         break;
     }
 }

@@ -828,7 +828,14 @@ static uint64_t kafka_source_memory(const struct options *options)
            receipt_receiver_memory(options);
 }
 
+static bool kafka_source_is_finite(const struct options *options)
+{
+    return options_is(options, "until", "end");
+}
+
 const struct source_ops kafka_source_ops = {
+    .is_finite = kafka_source_is_finite,
+    .has_links = true,
     .upstream_keeps = true,
     .open = kafka_source_open,
     .check = kafka_source_check,

@@ -1,6 +1,7 @@
 /* Sends NMSG containers as UDP datagrams. Messages are gathered into the open container; datagrams
  * that are ready are gathered and handed to the kernel many at a time. Each container holds tickets
  * for its messages, and they are settled when the kernel has taken its last datagram. */
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -21,6 +22,8 @@ enum {
     BURSTS = 100,   /* with rate=, datagrams go in this many portions a second */
     AGAIN_FIRST_MS = 100, /* between two rounds of looking for a way to the receiver: doubled each time, */
     AGAIN_LAST_MS = 5000, /* up to this */
+    LOOK_UP_SOON_MS = 5000, /* least time between two look-ups of a name whose addresses refuse */
+    LOOK_UP_WAIT_MS = 2000, /* for an answer, where an address is known */
 };
 
 /* Messages of one parcel in one container. */
@@ -42,6 +45,10 @@ struct sink {
     bool by_name;       /* which may have further addresses, or others by now */
     unsigned next;      /* of a name with several addresses, the one to try first */
     bool refused;       /* nobody listens where we send: another address may do */
+    struct addresses found; /* of the name, as it was last looked up; count 0: never yet */
+    struct address peer;    /* that the socket is connected to */
+    uint64_t looked_ms;     /* when it was tried last */
+    uint64_t look_up_ms;    /* how often, while all is well */
     struct nmsg_maker maker;
     struct nmsg_writer *writer;
     struct slot slots[SLOTS];
@@ -103,21 +110,57 @@ static bool connect_to(struct sink *s, const struct address *address, struct err
            error_set(error, "cannot send there: %s", strerror(errno));
 }
 
-/* One round: the name is looked up anew, and its addresses are tried in order, from the one whose turn it is. */
-static bool connect_once(struct sink *s, struct error *error)
+/* What was found before stays if the name cannot be looked up now. */
+static bool look_up(struct sink *s, int timeout_ms, struct error *error)
 {
     struct addresses found;
-    if (address_find(s->place, false, &s->waker, -1, &found, error) != RESOLVED)
+    s->looked_ms = now_ms();
+    if (address_find(s->place, false, &s->waker, timeout_ms, &found, error) != RESOLVED)
         return false;
-    for (unsigned i = 0; i < found.count; i++) {
-        unsigned at = (s->next + i) % found.count;
-        if (connect_to(s, &found.list[at], error)) {
+    s->found = found;
+    return true;
+}
+
+/* One round: the addresses are tried in order, from the one whose turn it is. The name is looked up anew, but not
+ * for each refusal: the resolver may be the very server whose messages we send. */
+static bool connect_once(struct sink *s, struct error *error)
+{
+    const bool known = s->found.count > 0;
+    const bool due = !known || now_ms() - s->looked_ms >= LOOK_UP_SOON_MS;
+    if (due && !look_up(s, known ? LOOK_UP_WAIT_MS : -1, error) && !known)
+        return false;
+    for (unsigned i = 0; i < s->found.count; i++) {
+        unsigned at = (s->next + i) % s->found.count;
+        if (connect_to(s, &s->found.list[at], error)) {
             s->next = at;
+            s->peer = s->found.list[at];
             return true;
         }
         close_socket(s);
     }
     return false;
+}
+
+static bool same_address(const struct address *a, const struct address *b)
+{
+    return a->len == b->len && memcmp(&a->storage, &b->storage, a->len) == 0;
+}
+
+/* UDP does not tell when a receiver has moved: now and then the name is asked. */
+static void look_up_now_and_then(struct sink *s)
+{
+    struct error error;
+    if (now_ms() - s->looked_ms < s->look_up_ms || !look_up(s, LOOK_UP_WAIT_MS, &error))
+        return;
+    for (unsigned i = 0; i < s->found.count; i++) {
+        if (same_address(&s->found.list[i], &s->peer)) {
+            s->next = i;
+            return;
+        }
+    }
+    log_line(LOG_INFO, "sink %s: the name has another address now", s->place->url);
+    close_socket(s);
+    s->next = 0;
 }
 
 /* Finds a way to the receiver, however long it takes. False: interrupted. */
@@ -146,6 +189,8 @@ static bool reach(struct sink *s)
         s->next++;
     }
     s->refused = false;
+    if (s->fd >= 0)
+        look_up_now_and_then(s);
     return s->fd >= 0 || connect_sink(s);
 }
 
@@ -191,6 +236,7 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
     s->flush_ms = options_number(place->options, "flush");
     s->rate = options_number(place->options, "rate");
     s->by_name = address_is_name(place);
+    s->look_up_ms = options_number(place->options, "resolve-every");
     nmsg_maker_init(&s->maker, place->options);
     if (!waker_init(&s->waker))
         error_set(error, "no descriptor left: %s", strerror(errno));
@@ -203,6 +249,7 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
 /* The first `n` tickets are done with. */
 static void settle_held(struct sink *s, unsigned n, enum outcome outcome)
 {
+    assert(n <= s->held_sealed && s->held_sealed <= s->held_count);
     for (unsigned i = 0; i < n; i++) {
         ticket_settle(&s->held[i].ticket, outcome, s->held[i].count);
         ticket_drop(&s->held[i].ticket);
@@ -305,6 +352,7 @@ static bool take_datagram(void *arg, struct octets datagram, bool last)
     struct sink *s = arg;
     if (s->ready == SLOTS && !send_ready(s))
         return false;
+    assert(s->ready < SLOTS && s->held_sealed <= s->held_count);
     struct slot *slot = &s->slots[s->ready++];
     memcpy(slot->data, datagram.data, datagram.len);
     slot->len = datagram.len;
@@ -324,7 +372,8 @@ static void seal(struct sink *s)
         return;
     if (waker_woken(&s->waker))
         return;
-    send_ready(s); /* in order: what stands before it is settled first */
+    if (!send_ready(s)) /* in order: what stands before it is settled first */
+        return;
     s->torn = false;
     s->held_sealed = s->held_count;
     settle_held(s, s->held_count, OUTCOME_FAILED);
@@ -340,6 +389,7 @@ static void flush(struct sink *s)
 static void hold(struct sink *s, const struct parcel *parcel, bool *held_here)
 {
     if (!*held_here || s->held_count == s->held_sealed) {
+        assert(s->held_count < HELD_MAX);
         s->held[s->held_count++] = (struct held){.ticket = ticket_take(parcel)};
         *held_here = true;
     }
@@ -362,6 +412,8 @@ static void put_message(struct sink *s, const struct parcel *parcel, struct fram
     }
     if (s->held_count == HELD_MAX)
         flush(s);
+    if (s->held_count == HELD_MAX)
+        return; /* interrupted: the message stays in flight */
     bool put = nmsg_writer_put(s->writer, &payload);
     if (!put && nmsg_writer_count(s->writer) > 0) {
         seal(s);

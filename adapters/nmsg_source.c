@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "log.h"
 #include "nmsg.h"
+#include "nmsg_links.h"
 #include "nmsg/assembly.h"
 #include "waker.h"
 
@@ -28,6 +29,7 @@ struct source {
     struct sockaddr_storage from[DATAGRAMS];
     struct buffer scratch;
     struct nmsg_assembly *assembly;
+    struct nmsg_links links;
     struct envelope envelope;
 };
 
@@ -155,18 +157,28 @@ static void take_payload(struct source *s, struct intake *intake, const struct n
     intake_commit(intake, want, 1);
 }
 
+_Static_assert(sizeof((struct nmsg_link *)0)->name <= HOP_NAME_MAX + 1, "a link's name is a hop's");
+
 /* The sequence is the link's: containers stand for the messages that envelopes number. */
-static void note_sequence(struct source *s, struct intake *intake, uint64_t instance,
-                          uint64_t sequence)
+static void note_sequence(struct source *s, struct intake *intake, const struct sockaddr_storage *from,
+                          const struct nmsg_container *container)
 {
-    s->envelope = (struct envelope){.sequence = sequence, .count = 1, .hops = 1};
-    strcpy(s->envelope.path[0].hop, "nmsg");
-    s->envelope.path[0].instance = instance;
+    static struct log_limit limit;
+    const struct nmsg_link *link;
+    uint64_t number;
+    if (!nmsg_links_note(&s->links, from, container->sequence_id, container->sequence, now_ms(), &link, &number)) {
+        log_limited(&limit, LOG_INFO, "source %s: too many senders, or one that has just begun: gaps in its numbers are not judged",
+                    s->place->url);
+        return;
+    }
+    s->envelope = (struct envelope){.sequence = number, .count = 1, .hops = 1};
+    memcpy(s->envelope.path[0].hop, link->name, sizeof link->name);
+    s->envelope.path[0].instance = link->instance;
     upstream_note(intake_upstream(intake), &s->envelope);
 }
 
 static void take_container(struct source *s, struct intake *intake, uint8_t flags,
-                           struct octets body)
+                           struct octets body, const struct sockaddr_storage *from)
 {
     struct octets nmsg;
     struct nmsg_container container;
@@ -177,7 +189,7 @@ static void take_container(struct source *s, struct intake *intake, uint8_t flag
         return;
     }
     if (container.has_sequence)
-        note_sequence(s, intake, container.sequence_id, container.sequence);
+        note_sequence(s, intake, from, &container);
     for (enum nmsg_next next;
          (next = nmsg_payload_next(&container, &cursor, &payload)) != NMSG_END;) {
         if (next == NMSG_BAD_CRC)
@@ -187,19 +199,8 @@ static void take_container(struct source *s, struct intake *intake, uint8_t flag
     }
 }
 
-static uint64_t hash_of(const struct sockaddr_storage *from)
-{
-    const uint8_t *octets = (const uint8_t *)from;
-    size_t len =
-        from->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    uint64_t hash = 1469598103934665603u;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ octets[i]) * 1099511628211u;
-    return hash;
-}
-
 static void take_fragment(struct source *s, struct intake *intake, struct nmsg_datagram *datagram,
-                          uint64_t sender)
+                          const struct sockaddr_storage *from)
 {
     struct nmsg_fragment fragment;
     struct octets whole;
@@ -207,9 +208,10 @@ static void take_fragment(struct source *s, struct intake *intake, struct nmsg_d
         refuse(s, intake, "a broken fragment");
         return;
     }
+    const uint64_t sender = nmsg_address_hash(from);
     switch (nmsg_assembly_put(s->assembly, sender, now_ms(), &fragment, &datagram->flags, &whole)) {
     case ASSEMBLED_WHOLE:
-        take_container(s, intake, datagram->flags, whole);
+        take_container(s, intake, datagram->flags, whole, from);
         break;
     case ASSEMBLED_BROKEN:
         refuse(s, intake, "fragments that do not fit together");
@@ -220,15 +222,15 @@ static void take_fragment(struct source *s, struct intake *intake, struct nmsg_d
 }
 
 static void take_datagram(struct source *s, struct intake *intake, struct octets octets,
-                          uint64_t sender)
+                          const struct sockaddr_storage *from)
 {
     struct nmsg_datagram datagram;
     if (!nmsg_datagram_read(octets, &datagram))
         refuse(s, intake, "a datagram that is not NMSG");
     else if (datagram.flags & NMSG_FLAG_FRAGMENT)
-        take_fragment(s, intake, &datagram, sender);
+        take_fragment(s, intake, &datagram, from);
     else
-        take_container(s, intake, datagram.flags, datagram.body);
+        take_container(s, intake, datagram.flags, datagram.body, from);
 }
 
 /* A container that was given up and has a sequence shows as a gap; so that one without does not
@@ -254,7 +256,7 @@ static bool receive(struct source *s, struct intake *intake)
     int n = recvmmsg(s->fd, messages, DATAGRAMS, MSG_DONTWAIT, NULL);
     for (int i = 0; i < n; i++) {
         struct octets octets = {pieces[i].iov_base, messages[i].msg_len};
-        take_datagram(s, intake, octets, hash_of(&s->from[i]));
+        take_datagram(s, intake, octets, &s->from[i]);
     }
     return n == DATAGRAMS;
 }
@@ -290,6 +292,7 @@ static bool nmsg_source_check(const struct place *place, struct error *error)
 }
 
 const struct source_ops nmsg_source_ops = {
+    .has_links = true,
     .check = nmsg_source_check,
     .open = nmsg_source_open,
     .run = nmsg_source_run,

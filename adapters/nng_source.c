@@ -124,7 +124,8 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
     if (ok) {
         if (s->wide)
             narrow(s);
-        upstream_note(intake_upstream(intake), &s->envelope);
+        int peer = nng_pipe_id(nng_msg_get_pipe(msg)); /* -1: it is gone already */
+        upstream_note_from(intake_upstream(intake), peer > 0 ? (uint64_t)peer : 0, &s->envelope);
         ok = bus_check_frames(&bus, s->frame_max, &count, &error);
         if (ok && count != s->envelope.count)
             ok = error_set(&error, "its envelope says %u messages, it holds %u", s->envelope.count,
@@ -302,6 +303,7 @@ static bool nng_source_check(const struct place *place, struct error *error)
 }
 
 const struct source_ops nng_source_ops = {
+    .has_links = true,
     .check = nng_source_check,
     .open = nng_source_open,
     .run = nng_source_run,

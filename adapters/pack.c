@@ -27,9 +27,9 @@ enum packing packing_of_name(const char *name, size_t *len)
 {
     const char *suffix = strrchr(name, '.');
     *len = suffix ? strlen(suffix) : 0;
-    if (suffix && strcmp(suffix, ".gz") == 0)
+    if (suffix && strcasecmp(suffix, ".gz") == 0)
         return PACKING_GZIP;
-    if (suffix && strcmp(suffix, ".zst") == 0)
+    if (suffix && strcasecmp(suffix, ".zst") == 0)
         return PACKING_ZSTD;
     *len = 0;
     return PACKING_NONE;

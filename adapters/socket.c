@@ -129,13 +129,31 @@ static int bind_one(const struct address *address, bool among_others)
     return -1;
 }
 
+/* What is in the way of a unix socket. */
+static bool name_obstacle(const char *path, int why, struct error *error)
+{
+    struct stat st;
+    if (why == ENOENT)
+        return error_set(error, "cannot listen: its folder is not there");
+    if (why != EADDRINUSE || lstat(path, &st) < 0)
+        return error_set(error, "cannot listen: %s", strerror(why));
+    if (S_ISSOCK(st.st_mode))
+        return error_set(error, "cannot listen: another process listens there");
+    const char *what = S_ISLNK(st.st_mode)   ? "a symbolic link"
+                       : S_ISREG(st.st_mode) ? "a plain file"
+                       : S_ISDIR(st.st_mode) ? "a folder"
+                                             : "something else";
+    return error_set(error, "cannot listen: %s stands there, which is not a socket; remove it, or name another path", what);
+}
+
 static bool cannot_listen(const struct address *address, struct error *error)
 {
     char name[ADDRESS_TEXT];
     int why = errno;
+    if (address->storage.ss_family == AF_UNIX)
+        return name_obstacle(((const struct sockaddr_un *)&address->storage)->sun_path, why, error);
     address_print((const struct sockaddr *)&address->storage, name, sizeof name);
-    return address->storage.ss_family == AF_UNIX ? error_set(error, "cannot listen: %s", strerror(why))
-                                                 : error_set(error, "cannot listen on %s: %s", name, strerror(why));
+    return error_set(error, "cannot listen on %s: %s", name, strerror(why));
 }
 
 /* A machine without IPv6 still finds ::1 in its file of hosts. */
@@ -171,6 +189,16 @@ static bool listen_all(const struct listeners *listeners, struct error *error)
     return true;
 }
 
+static void note_path(struct listeners *listeners, const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return;
+    listeners->path = path;
+    listeners->device = st.st_dev;
+    listeners->inode = st.st_ino;
+}
+
 bool listeners_open(struct listeners *listeners, const struct place *place, struct error *error)
 {
     struct addresses found;
@@ -178,18 +206,28 @@ bool listeners_open(struct listeners *listeners, const struct place *place, stru
     if (address_find(place, true, NULL, LISTEN_RESOLVE_MS, &found, error) != RESOLVED)
         return false;
     if (bind_all(listeners, place, &found, error)) {
+        if (is_unix(place))
+            note_path(listeners, place->address);
         bool ready = !is_unix(place) || access_apply(place, error); /* nobody can connect before it listens */
         if (ready && listen_all(listeners, error))
             return true;
-        if (is_unix(place))
-            unlink(place->address);
     }
     listeners_close(listeners);
     return false;
 }
 
+/* Another program may have bound the path anew since. */
+static void remove_own_path(const struct listeners *listeners)
+{
+    struct stat st;
+    if (listeners->path && lstat(listeners->path, &st) == 0 && st.st_dev == listeners->device && st.st_ino == listeners->inode)
+        unlink(listeners->path);
+}
+
 void listeners_close(struct listeners *listeners)
 {
+    remove_own_path(listeners);
+    listeners->path = NULL;
     for (unsigned i = 0; i < listeners->count; i++)
         close(listeners->fds[i]);
     listeners->count = 0;

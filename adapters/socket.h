@@ -25,11 +25,15 @@ void address_print(const struct sockaddr *address, char *out, size_t room);
 struct listeners {
     int fds[ADDRESSES_MAX];
     unsigned count;
+    const char *path; /* of a unix socket, borrowed; NULL: it is none */
+    dev_t device;     /* what stands there is ours if it is this */
+    ino_t inode;
 };
 
 /* Listens on all addresses of the place; of a name or of all hosts, an IPv6 address that this machine does not have is left
  * out, with a line in the log. A unix socket's path that nobody listens on any more is taken over. False with the error:
- * nothing is open. Main thread; a name is waited for LISTEN_RESOLVE_MS at the most. */
+ * nothing is open. Main thread; a name is waited for LISTEN_RESOLVE_MS at the most. Closing takes a unix socket's path away, if it is still
+ * ours. */
 enum { LISTEN_RESOLVE_MS = 10000 };
 bool listeners_open(struct listeners *listeners, const struct place *place, struct error *error);
 void listeners_close(struct listeners *listeners);

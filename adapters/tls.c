@@ -261,3 +261,8 @@ const char *tls_peer(const struct tls_session *session)
 {
     return session->peer;
 }
+
+bool tls_was_silent(const struct tls_session *session)
+{
+    return !session->established && BIO_number_read(SSL_get_rbio(session->ssl)) == 0;
+}

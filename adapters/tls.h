@@ -93,6 +93,9 @@ const char *tls_reason(const struct tls_session *session);
 /* Did it fail for the peer's certificate, or for want of one? */
 bool tls_refused_peer(const struct tls_session *session);
 
+/* Did the peer leave without having said anything? */
+bool tls_was_silent(const struct tls_session *session);
+
 /* The peer's certificate: "certificate CN=..., SHA-256 ..."; "" where it showed none. Borrowed. */
 const char *tls_peer(const struct tls_session *session);
 

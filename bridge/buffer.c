@@ -1,5 +1,7 @@
 #include "buffer.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 uint8_t *buffer_reserve(struct buffer *b, size_t more)
@@ -25,4 +27,19 @@ void buffer_free(struct buffer *b)
 {
     free(b->data);
     *b = (struct buffer){0};
+}
+
+void buffer_printf(struct buffer *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    char *at = len < 0 ? NULL : (char *)buffer_reserve(b, (size_t)len + 1);
+    if (at) {
+        vsnprintf(at, (size_t)len + 1, format, again);
+        b->len += (size_t)len;
+    }
+    va_end(again);
+    va_end(args);
 }

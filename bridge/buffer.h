@@ -59,4 +59,7 @@ static inline void buffer_put_string(struct buffer *b, const char *s)
     buffer_put(b, s, strlen(s));
 }
 
+/* Appends formatted text. */
+void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

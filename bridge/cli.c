@@ -6,6 +6,8 @@
 #include "config_file.h"
 #include "encode/encoder.h"
 #include "policy/step.h"
+#include "receipt/command.h"
+#include "words.h"
 
 /* The program's own options: parsing and help come from here. */
 struct cli_option {
@@ -37,10 +39,11 @@ static const struct cli_option cli_options[] = {
     {"ledger", "FILE", "write the ledger to FILE as JSON at exit", CLI_RUN, NULL},
     {"log", "logfmt|json", "how log lines are written (default logfmt)", CLI_RUN, NULL},
     {"status", "ADDR:PORT", "serve metrics and a live page over HTTP", CLI_RUN, NULL},
+    {"status-host", "NAME", "a further name that it may be asked by", CLI_RUN, NULL},
     {"quiet", NULL, "no live line of rates and losses on a terminal", CLI_RUN, NULL},
     {"drain-timeout", "TIME", "how long a stop may wait for sinks, up to 1d (default 5s)", CLI_RUN, NULL},
     {"check", NULL, "say what would be done, and the memory ceiling; open nothing", CLI_CHECK, NULL},
-    {"help", NULL, "this text; --help SCHEME, FORMAT or policy: more of that", CLI_HELP, NULL},
+    {"help", NULL, "this text (also -h); --help SCHEME, FORMAT, STEP, policy, receipts: more", CLI_HELP, NULL},
     {"version", NULL, "print the version", CLI_VERSION, NULL},
     {0},
 };
@@ -65,21 +68,44 @@ bool cli_takes_value(const char *argument)
     return o && o->argument;
 }
 
-static bool unknown(const char *argument, struct error *error)
+/* The option that somebody who wrote another word may have meant; NULL: none is near. */
+static const char *nearest_option(const char *name)
 {
-    char valid[256] = "";
+    const char *best = NULL;
+    unsigned least = 3;
     for (const struct cli_option *o = cli_options; o->name; o++) {
-        strcat(valid, o == cli_options ? "--" : ", --");
-        strcat(valid, o->name);
+        unsigned apart = words_apart(o->name, name);
+        if (apart < least) {
+            least = apart;
+            best = o->name;
+        }
     }
-    return error_set(error, "unknown argument '%s'; valid: %s", argument, valid);
+    return best;
 }
 
-enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+static bool unknown(const char *argument, struct error *error)
+{
+    char name[64];
+    bool option = argument[0] == '-' && argument[1] != '\0';
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(argument + strspn(argument, "-"), "="), argument + strspn(argument, "-"));
+    const char *nearest = option ? nearest_option(name) : NULL;
+    if (nearest)
+        return error_set(error, "unknown option '%s'; did you mean --%s? See --help", argument, nearest);
+    if (option)
+        return error_set(error, "unknown option '%s'; see --help", argument);
+    return error_set(error, "'%s' stands alone: a source is named by --from URL, a sink by --to URL; see --help", argument);
+}
+
+static enum cli_action parse(struct config *config, int argc, char **argv, struct error *error)
 {
     enum cli_action action = CLI_RUN;
-    config_defaults(config);
+    if (argc < 2) {
+        error_set(error, "name a source by --from URL and a sink by --to URL, or a file of them by --config FILE; see --help");
+        return CLI_MISTAKE;
+    }
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-h") == 0)
+            return CLI_HELP;
         const char *name = argv[i] + 2;
         size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(name, "=") : 0;
         const struct cli_option *option = len ? find_option(name, len) : NULL;
@@ -110,10 +136,23 @@ enum cli_action cli_parse(struct config *config, int argc, char **argv, struct e
     return config_check(config, error) ? action : CLI_MISTAKE;
 }
 
+enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    return parse(config, argc, argv, error);
+}
+
+enum cli_action cli_parse_again(struct config *config, int argc, char **argv, struct error *error)
+{
+    config_defaults(config);
+    config->reload = true;
+    return parse(config, argc, argv, error);
+}
+
 const char *cli_topic(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return argv[i + 1];
     }
     return NULL;
@@ -128,7 +167,7 @@ static void help_schemes(const struct adapter *adapter, FILE *out)
 static void help_overview(FILE *out)
 {
     fputs("Usage: dnstap-bridge --from URL [--from URL ...] --to URL [--to URL ...]\n"
-          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n\n",
+          "Carries dnstap from sources to sinks, and accounts for every message. Signed: see receipts --help.\n",
           out);
     for (const struct cli_option *o = cli_options; o->name; o++) {
         char left[48];
@@ -180,11 +219,27 @@ static void help_options(const char *title, const struct option_spec *common,
     }
 }
 
+/* The formats that are no encoder's: messages go out as they came in. */
+static bool help_plain_format(const char *name, FILE *out)
+{
+    static const struct {
+        const char *name, *meaning;
+    } plain[] = {
+        {"dnstap", "messages as they are: a Frame Streams file or stream, or one message per record of Kafka"},
+        {"frames", "kafka, http: a whole batch of messages per record or request, as Frame Streams data frames"},
+    };
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        if (strcmp(plain[i].name, name) == 0)
+            return fprintf(out, "format=%s: %s. It has no options of its own.\n", name, plain[i].meaning) > 0;
+    }
+    return false;
+}
+
 static bool help_format(const char *name, FILE *out)
 {
     const struct encoder_ops *format = encoder_find(name);
     if (!format)
-        return false;
+        return help_plain_format(name, out);
     fprintf(out, "format=%s: %s.\n", format->name, format->summary);
     if (format->options)
         help_options("Options, beside the sink's own:", NULL, format->options, out);
@@ -217,6 +272,10 @@ bool cli_help(const char *topic, FILE *out)
 {
     if (!topic) {
         help_overview(out);
+        return true;
+    }
+    if (strcmp(topic, "receipts") == 0) {
+        receipt_help(out);
         return true;
     }
     size_t len = strcspn(topic, ":");

@@ -9,6 +9,9 @@ enum cli_action { CLI_RUN, CLI_CHECK, CLI_HELP, CLI_VERSION, CLI_MISTAKE };
 /* Fills in the configuration (free it in any case). CLI_MISTAKE with the error. */
 enum cli_action cli_parse(struct config *config, int argc, char **argv, struct error *error);
 
+/* The same for a hop that runs: what its sinks write to is theirs, and no mistake. */
+enum cli_action cli_parse_again(struct config *config, int argc, char **argv, struct error *error);
+
 /* --help: one screen; with an adapter's scheme, its options. False: there is no such adapter. */
 bool cli_help(const char *topic, FILE *out);
 

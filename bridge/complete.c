@@ -6,6 +6,7 @@
 #include "encode/encoder.h"
 #include "endpoint.h"
 #include "policy/step.h"
+#include "receipt/command.h"
 
 /* A word that begins with what is there already, which ends with `head`. */
 struct answer {
@@ -117,7 +118,10 @@ static void complete_topic(const struct answer *a)
     }
     for (const struct encoder_ops *const *e = encoders; *e; e++)
         offer(a, (*e)->name, "");
+    offer(a, "dnstap", "");
+    offer(a, "frames", "");
     offer(a, "policy", "");
+    offer(a, "receipts", "");
     for (const struct step_ops *const *s = policy_steps; *s; s++)
         offer(a, (*s)->name, "");
 }
@@ -128,10 +132,17 @@ static void complete_value(const char *option, struct answer *a)
         complete_url(DIRECTION_SOURCE, a);
     else if (strcmp(option, "--to") == 0)
         complete_url(DIRECTION_SINK, a);
-    else if (strcmp(option, "--help") == 0)
+    else if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0)
         complete_topic(a);
     else if (strcmp(option, "--log") == 0)
         offer_choices(a, "logfmt|json");
+}
+
+/* Is the word before it the program's own: is this the first argument? */
+static bool is_program(const char *before)
+{
+    const char *slash = strrchr(before, '/');
+    return strcmp(slash ? slash + 1 : before, "dnstap-bridge") == 0;
 }
 
 void complete(const char *before, const char *word, FILE *out)
@@ -145,11 +156,18 @@ void complete(const char *before, const char *word, FILE *out)
         complete_value(option, &a);
         return;
     }
-    if (cli_takes_value(before) || strcmp(before, "--help") == 0) {
+    if (cli_takes_value(before) || strcmp(before, "--help") == 0 || strcmp(before, "-h") == 0) {
         complete_value(before, &a);
         return;
     }
     const char *name;
+    if (strcmp(before, "receipts") == 0) {
+        for (unsigned i = 0; (name = receipt_word(i)); i++)
+            offer(&a, name, "");
+        return;
+    }
+    if (is_program(before))
+        offer(&a, "receipts", "");
     for (unsigned i = 0; (name = cli_option_name(i)); i++) {
         snprintf(option, sizeof option, "--%s", name);
         offer(&a, option, "");

@@ -8,8 +8,11 @@
 #include "encode/encoder.h"
 #include "gather.h"
 #include "host_port.h"
+#include "ledger_file.h"
+#include "printable.h"
 #include "ring.h"
 #include "secret.h"
+#include "status_bounds.h"
 
 enum {
     DRAIN_DEFAULT_MS = 5000,
@@ -28,8 +31,9 @@ void config_defaults(struct config *config)
 
 static bool set_hop(struct config *config, const char *value, struct error *error)
 {
-    if (!*value || strlen(value) >= sizeof config->hop)
-        return error_set(error, "hop takes a name of 1 to %zu octets", sizeof config->hop - 1);
+    if (!*value || strlen(value) >= sizeof config->hop || !printable_is(value))
+        return error_set(error, "hop takes a name of 1 to %zu octets, in UTF-8 without control characters",
+                         sizeof config->hop - 1);
     strcpy(config->hop, value);
     return true;
 }
@@ -56,6 +60,25 @@ static bool set_status(struct config *config, const char *value, struct error *e
     if (!at.host[0])
         return error_set(error, "status takes ADDR:PORT, for example 127.0.0.1:9153; all addresses of this machine are 0.0.0.0 and [::]");
     return set_text(&config->status, "status", value, error);
+}
+
+/* One name or several, with commas between them. */
+static bool set_status_host(struct config *config, const char *value, struct error *error)
+{
+    while (*value) {
+        size_t len = strcspn(value, ",");
+        char **grown = realloc(config->status_hosts, (config->status_host_count + 1) * sizeof *grown);
+        if (grown)
+            config->status_hosts = grown;
+        char *name = grown ? strndup(value, len) : NULL;
+        if (!name)
+            return error_set(error, "out of memory");
+        grown[config->status_host_count++] = name;
+        if (len == 0 || strpbrk(name, ":/ "))
+            return error_set(error, "status-host takes the name of a host, without a port, not '%s'", name);
+        value += len + (value[len] == ',');
+    }
+    return config->status_host_count > 0 || error_set(error, "status-host takes the name of a host");
 }
 
 static bool set_drain(struct config *config, const char *value, struct error *error)
@@ -90,7 +113,7 @@ bool config_set(struct config *config, const char *name, const char *value, stru
     static const struct {
         const char *name;
         bool (*set)(struct config *config, const char *value, struct error *error);
-    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"log", set_log}, {"quiet", set_quiet}, {"drain-timeout", set_drain}};
+    } settings[] = {{"hop", set_hop}, {"ledger", set_ledger}, {"status", set_status}, {"status-host", set_status_host}, {"log", set_log}, {"quiet", set_quiet}, {"drain-timeout", set_drain}};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (strcmp(settings[i].name, name) == 0)
             return settings[i].set(config, value, error);
@@ -193,6 +216,29 @@ static bool check_names(const struct config *config, struct error *error)
     return any_whole || error_set(error, "every sink takes only what the others reject: none is left for the sources");
 }
 
+bool config_is_live(const struct config *config)
+{
+    for (unsigned i = 0; i < config->source_count; i++) {
+        const struct endpoint *source = config->sources[i];
+        const struct source_ops *ops = source->adapter->source;
+        if (!ops->is_finite || !ops->is_finite(&source->options))
+            return true;
+    }
+    return false;
+}
+
+/* What stands where sinks write. At a reload it may be their own. */
+static bool check_targets(const struct config *config, struct error *error)
+{
+    for (unsigned i = 0; !config->reload && i < config->sink_count; i++) {
+        const struct endpoint *sink = config->sinks[i];
+        const struct sink_ops *ops = sink->adapter->sink;
+        if (ops->check_run && !ops->check_run(&sink->place, config_is_live(config), error))
+            return error_prefix(error, sink->url);
+    }
+    return true;
+}
+
 /* Does what a sink sends come in again by a source? Even where only rejects go there, they would be rejected again. */
 static bool check_loops(const struct config *config, struct error *error)
 {
@@ -222,7 +268,7 @@ bool config_check(const struct config *config, struct error *error)
                              sink->url, options_string(&sink->options, "ring"), (need + 1023) / 1024);
         }
     }
-    return check_names(config, error) && check_loops(config, error);
+    return check_names(config, error) && check_loops(config, error) && check_targets(config, error) && ledger_file_check(config, error);
 }
 
 static uint64_t say(FILE *out, uint64_t octets, const char *what, const char *url)
@@ -270,8 +316,9 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
     uint64_t batch_max = batch_max_of_all(config);
     for (unsigned i = 0; i < config->source_count; i++) {
         const struct endpoint *source = config->sources[i];
-        sum += say(out, batch_builder_overhead() + source->adapter->source->memory(&source->options),
-                   "source ", source->url);
+        const struct source_ops *ops = source->adapter->source;
+        uint64_t links = ops->has_links ? upstream_memory() : 0;
+        sum += say(out, batch_builder_overhead() + ops->memory(&source->options) + links, "source ", source->url);
     }
     for (unsigned i = 0; i < config->sink_count; i++) {
         const struct endpoint *sink = config->sinks[i];
@@ -286,6 +333,8 @@ uint64_t config_ceiling(const struct config *config, FILE *out)
         sum += say(out, encoder_memory(sink) + sink->adapter->sink->memory(&sink->options, batch_max), "sink ",
                    sink->url);
     }
+    if (config->status)
+        sum += say(out, status_memory(config), "status ", config->status);
     return sum;
 }
 
@@ -387,4 +436,8 @@ void config_free(struct config *config)
     free(config->sinks);
     free(config->ledger_file);
     free(config->status);
+    for (unsigned i = 0; i < config->status_host_count; i++)
+        free(config->status_hosts[i]);
+    free(config->status_hosts);
+    free(config->file);
 }

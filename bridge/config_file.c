@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "document.h"
@@ -17,7 +18,7 @@ static const struct key {
     const char *name;
     key_handler *read;
 } keys[] = {
-    {"hop", read_setting},     {"status", read_setting}, {"ledger", read_setting},
+    {"hop", read_setting},     {"status", read_setting}, {"ledger", read_setting}, {"status-host", read_setting},
     {"quiet", read_setting},   {"log", read_setting},    {"drain-timeout", read_setting},
     {"sources", read_sources}, {"sinks", read_sinks},
 };
@@ -192,5 +193,7 @@ bool config_read_file(struct config *config, const char *path, struct error *err
         return error_set(error, "%s: cannot read the configuration: %s", path, strerror(errno));
     bool ok = config_read(config, file, path, error);
     fclose(file);
-    return ok;
+    free(config->file);
+    config->file = strdup(path);
+    return ok && (config->file || error_set(error, "out of memory"));
 }

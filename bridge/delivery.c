@@ -124,7 +124,15 @@ static bool end_window(struct delivery *d)
     struct account *account = gather_end(d->gather);
     uint64_t records = 0;
     uint32_t count = 0;
+    const struct parcel one = {.account = account};
     while (account && d->encoder_ops->next(d->encoder, &d->records)) {
+        if (d->records.failed) { /* out of memory for this record: its window has failed */
+            d->records.failed = false;
+            d->records.len = count > 0 ? d->ends[count - 1] : 0;
+            parcel_settle(&one, OUTCOME_FAILED, 1);
+            records++;
+            continue;
+        }
         d->origins[count] = (struct frame){0}; /* of no message alone */
         d->ends[count++] = (uint32_t)d->records.len;
         records++;
@@ -147,6 +155,10 @@ static void encode_and_write(struct delivery *d, struct account *account, struct
     const struct parcel one = {.batch = batch, .account = account};
     uint32_t count = 0;
     while (frame_next(&r, &frame) && !atomic_load(d->interrupted)) {
+        if (d->gather && !gather_reserve(d->gather)) {
+            parcel_settle(&one, OUTCOME_FAILED, 1);
+            continue;
+        }
         switch (d->encoder_ops->message(d->encoder, frame, &d->records)) {
         case ENCODE_OK:
             d->origins[count] = frame;

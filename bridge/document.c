@@ -103,12 +103,37 @@ bool document_give(struct document *d, struct options *options, const char *owne
         return unknown_option(d, options, owner, also, key, error);
     if (value->type != YAML_SEQUENCE_NODE)
         return give(d, options, key, value, error);
+    if (value->data.sequence.items.start == value->data.sequence.items.top) {
+        error_set(error, "'%s' is an empty list; give it an entry, or leave it out", document_text(key));
+        return document_error(d, value->start_mark, error);
+    }
     for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
          i++) {
         if (!give(d, options, key, document_node(d, *i), error))
             return false;
     }
     return true;
+}
+
+static bool parse_failed(const struct document *d, const yaml_parser_t *parser, struct error *error)
+{
+    error_set(error, "invalid YAML: %s", parser->problem ? parser->problem : "it cannot be read");
+    return document_error(d, parser->problem_mark, error);
+}
+
+/* What stands behind another `---` would be passed over without a word. */
+static bool is_only_document(const struct document *d, yaml_parser_t *parser, struct error *error)
+{
+    yaml_document_t more;
+    if (!yaml_parser_load(parser, &more))
+        return parse_failed(d, parser, error);
+    const yaml_node_t *root = yaml_document_get_root_node(&more);
+    if (root) {
+        error_set(error, "a second YAML document begins here; expected one in a file");
+        document_error(d, more.start_mark, error);
+    }
+    yaml_document_delete(&more);
+    return root == NULL;
 }
 
 bool document_read(FILE *file, const char *path,
@@ -122,11 +147,10 @@ bool document_read(FILE *file, const char *path,
     yaml_parser_set_input_file(&parser, file);
     bool ok = yaml_parser_load(&parser, &d.yaml);
     if (ok) {
-        ok = read(arg, &d, error);
+        ok = is_only_document(&d, &parser, error) && read(arg, &d, error);
         yaml_document_delete(&d.yaml);
     } else {
-        error_set(error, "is no YAML: %s", parser.problem ? parser.problem : "it cannot be read");
-        document_error(&d, parser.problem_mark, error);
+        parse_failed(&d, &parser, error);
     }
     yaml_parser_delete(&parser);
     return ok;

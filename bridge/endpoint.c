@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "host_port.h"
 #include "encode/encoder.h"
 
 const struct option_spec source_common_options[] = {
@@ -95,6 +97,18 @@ static bool unknown_scheme(const char *url, size_t len, enum direction direction
                      direction == DIRECTION_SOURCE ? "source" : "sink", valid);
 }
 
+/* A host and port without a scheme would silently be the name of a file. */
+static bool check_bare(const char *path, struct error *error)
+{
+    struct host_port parts;
+    struct error ignored;
+    struct stat st;
+    if (strchr(path, '/') || !host_port_read(path, strlen(path), &parts, &ignored) || stat(path, &st) == 0)
+        return true;
+    return error_set(error, "'%.200s' looks like HOST:PORT: write tcp:%.200s, or file:%.200s for a file of that name", path, path,
+                     path);
+}
+
 static bool find_adapter(struct endpoint *e, enum direction direction, struct error *error)
 {
     size_t len = scheme_length(e->url);
@@ -102,11 +116,15 @@ static bool find_adapter(struct endpoint *e, enum direction direction, struct er
     e->adapter = len ? adapter_find(e->url, len) : adapter_find("file", 4);
     e->address = strdup(address);
     mask_password(e->url);
+    if (!e->adapter && !check_bare(e->url, error))
+        return false;
     if (!e->adapter || !goes(e->adapter, direction))
         return unknown_scheme(e->url, len, direction, error);
     if (!*address)
         return error_set(error, "%.200s: there is no address; it looks like %s", e->url,
                          e->adapter->address);
+    if (!len && !check_bare(e->url, error))
+        return false;
     for (const char *const *s = e->adapter->schemes; *s; s++) {
         if (!len || (strlen(*s) == len && !memcmp(*s, e->url, len))) {
             e->place.scheme = *s;
@@ -207,17 +225,17 @@ static bool settle_policy(struct endpoint *e, struct error *error)
         return false;
     if (e->plan.count == 0)
         return true;
-    if (!plan_hash(&e->plan, e->policy_hash, e->policy_state, error))
-        return error_prefix(error, "policy");
     e->policy = policy_new(&e->plan, error);
-    return e->policy || error_prefix(error, "policy");
+    return e->policy && policy_hash(e->policy, e->policy_hash, e->policy_state, error);
 }
 
 bool endpoint_end(struct endpoint *e, enum direction direction, struct error *error)
 {
     if (direction == DIRECTION_SINK &&
-        !(settle_format(e, error) && settle_encoder_options(e, error) && settle_policy(e, error)))
+        !(settle_format(e, error) && settle_encoder_options(e, error)))
         return false;
+    if (direction == DIRECTION_SINK && !settle_policy(e, error))
+        return error_prefix(error, "policy") || error_prefix(error, e->url);
     return check(e, direction, error);
 }
 

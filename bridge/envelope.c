@@ -1,8 +1,7 @@
 #include "envelope.h"
 
-#include <stdio.h>
-
 #include "bus.pb-c.h"
+#include "printable.h"
 
 void envelope_add_hop(struct envelope *envelope, const struct hop_ledger *hop)
 {
@@ -26,11 +25,22 @@ static struct hop_ledger hop_from_proto(const Bus__HopLedger *proto)
                   .failed = proto->failed},
         .lost = proto->lost,
     };
-    snprintf(hop.hop, sizeof hop.hop, "%s", proto->hop);
+    printable_copy(hop.hop, sizeof hop.hop, proto->hop);
     const struct tally *t = &hop.tally;
-    hop.tally.in_flight =
-        t->received - t->delivered - t->dropped - t->filtered - t->rejected - t->malformed - t->failed;
+    uint64_t settled = t->delivered + t->dropped + t->filtered + t->rejected + t->malformed + t->failed;
+    hop.tally.in_flight = settled < t->received ? t->received - settled : 0;
     return hop;
+}
+
+/* Every number in the range that all sums hold. */
+static bool numbers_are_sane(const Bus__Envelope *proto)
+{
+    uint64_t all = proto->sequence | (proto->sequence + proto->count);
+    for (size_t i = 0; i < proto->n_path; i++) {
+        const Bus__HopLedger *h = proto->path[i];
+        all |= h->received | h->delivered | h->dropped | h->filtered | h->rejected | h->malformed | h->failed | h->lost;
+    }
+    return all < ENVELOPE_NUMBER_MAX;
 }
 
 bool envelope_read(struct envelope *envelope, const uint8_t *data, size_t len)
@@ -40,6 +50,10 @@ bool envelope_read(struct envelope *envelope, const uint8_t *data, size_t len)
     Bus__Envelope *proto = bus__envelope__unpack(NULL, len, data);
     if (!proto)
         return false;
+    if (!numbers_are_sane(proto)) {
+        bus__envelope__free_unpacked(proto, NULL);
+        return false;
+    }
     *envelope = (struct envelope){
         .sequence = proto->sequence,
         .count = proto->count,

@@ -16,8 +16,12 @@ enum {
     ENVELOPE_MAX = 16 * 1024,   /* octets; a longer one is refused */
 };
 
+/* No number in an envelope is larger: a million messages a second take 285 years to it, sums of many stay in 64 bits, and
+ * readers that count in doubles are exact. */
+#define ENVELOPE_NUMBER_MAX (UINT64_C(1) << 53)
+
 struct hop_ledger {
-    char hop[HOP_NAME_MAX + 1];
+    char hop[HOP_NAME_MAX + 1]; /* printable */
     uint64_t instance;
     struct tally tally; /* in_flight is not carried: it is what the others leave */
     uint64_t lost;
@@ -37,7 +41,8 @@ struct envelope {
     struct hop_ledger path[ENVELOPE_HOPS]; /* oldest first; the sender last */
 };
 
-/* False where the octets are no envelope, or it names no sender. */
+/* False where the octets are not an envelope, it names no sender, or a number in it is beyond ENVELOPE_NUMBER_MAX. Octets of
+ * names that cannot be printed become '?'. */
 bool envelope_read(struct envelope *envelope, const uint8_t *data, size_t len);
 
 /* Appends the encoded envelope. A failure marks the buffer. */

@@ -1,5 +1,6 @@
 #include "gather.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "pledge.h"
@@ -68,17 +69,18 @@ void gather_free(struct gather *gather)
     free(gather);
 }
 
-static struct share *new_share(struct window *window)
+bool gather_reserve(struct gather *gather)
 {
-    if (window->count == window->room) {
-        unsigned room = window->room ? window->room * 2 : 16;
-        struct share *shares = realloc(window->shares, room * sizeof *shares);
-        if (!shares)
-            return NULL;
-        window->shares = shares;
-        window->room = room;
-    }
-    return &window->shares[window->count++];
+    struct window *window = gather->open;
+    if (window->count < window->room)
+        return true;
+    unsigned room = window->room ? window->room * 2 : 16;
+    struct share *shares = realloc(window->shares, room * sizeof *shares);
+    if (!shares)
+        return false;
+    window->shares = shares;
+    window->room = room;
+    return true;
 }
 
 void gather_hold(struct gather *gather, struct account *account, struct pledge *pledge)
@@ -93,12 +95,8 @@ void gather_hold(struct gather *gather, struct account *account, struct pledge *
             return;
         }
     }
-    struct share *share = new_share(window);
-    if (share)
-        *share = (struct share){.ticket = ticket_copy(&ticket), .messages = 1};
-    else
-        ticket_settle(&ticket, OUTCOME_FAILED,
-                      1); /* out of memory: nobody could say later what became of it */
+    assert(window->count < window->room);
+    window->shares[window->count++] = (struct share){.ticket = ticket_copy(&ticket), .messages = 1};
 }
 
 bool gather_is_full(const struct gather *gather)

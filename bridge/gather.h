@@ -13,7 +13,11 @@ struct gather;
 struct gather *gather_new(void);
 void gather_free(struct gather *gather);
 
-/* The encoder took in a message of this account, tied to this pledge (borrowed, NULL for none). */
+/* Has room for one more batch; before a message is given to the encoder, which cannot give it back. False: out
+ * of memory. */
+bool gather_reserve(struct gather *gather);
+
+/* The encoder took in a message of this account, tied to this pledge (borrowed, NULL for none). There is room. */
 void gather_hold(struct gather *gather, struct account *account, struct pledge *pledge);
 
 /* Are there so many batches in the window that it should end now? Each takes memory until then. */

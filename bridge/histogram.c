@@ -17,6 +17,13 @@ void histogram_note(struct histogram *histogram, const struct histogram_bounds *
     add(&histogram->sum, value);
 }
 
+void histogram_add(struct histogram *sum, const struct histogram *more)
+{
+    for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        add(&sum->counts[i], atomic_load_explicit(&more->counts[i], memory_order_relaxed));
+    add(&sum->sum, atomic_load_explicit(&more->sum, memory_order_relaxed));
+}
+
 struct histogram_reading histogram_read(const struct histogram *histogram,
                                         const struct histogram_bounds *bounds)
 {

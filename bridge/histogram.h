@@ -29,6 +29,9 @@ struct histogram_reading {
 void histogram_note(struct histogram *histogram, const struct histogram_bounds *bounds,
                     uint64_t value);
 
+/* Adds the counts of another with the same bounds. The thread that owns `sum`. */
+void histogram_add(struct histogram *sum, const struct histogram *more);
+
 struct histogram_reading histogram_read(const struct histogram *histogram,
                                         const struct histogram_bounds *bounds);
 

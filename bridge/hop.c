@@ -6,84 +6,6 @@
 #include "clock.h"
 #include "log.h"
 
-uint64_t hop_lost(struct hop *hop)
-{
-    uint64_t lost = 0;
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        lost += upstream_lost(intake_upstream(hop->feeds[i]->intake));
-    return lost;
-}
-
-/* A sink asks for the account that its envelopes carry. */
-static void exit_ledger(void *arg, struct tally *tally, uint64_t *lost)
-{
-    struct exit *exit = arg;
-    *tally = outlet_tally(exit->outlet);
-    pthread_mutex_lock(&exit->hop->lock);
-    *lost = hop_lost(exit->hop);
-    pthread_mutex_unlock(&exit->hop->lock);
-}
-
-static const char *exit_policy(void *arg)
-{
-    return outlet_policy_hash(((struct exit *)arg)->outlet);
-}
-
-static void exit_path(void *arg, struct envelope *envelope)
-{
-    struct hop *hop = ((struct exit *)arg)->hop;
-    pthread_mutex_lock(&hop->lock);
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        upstream_add_hops(intake_upstream(hop->feeds[i]->intake), envelope);
-    pthread_mutex_unlock(&hop->lock);
-}
-
-static void *run_feed(void *arg)
-{
-    struct feed *feed = arg;
-    feed->endpoint->adapter->source->run(feed->source, feed->intake);
-    atomic_store(&feed->ended, true);
-    bell_ring(feed->hop->changed);
-    return NULL;
-}
-
-static bool start_feed(struct feed *feed, struct error *error)
-{
-    int failed = pthread_create(&feed->thread, NULL, run_feed, feed);
-    feed->started = failed == 0;
-    return feed->started ||
-           error_set(error, "%s: cannot start its thread: %s", feed->name.url, strerror(failed));
-}
-
-/* Its thread has ended, or never ran. */
-static void feed_free(struct feed *feed)
-{
-    if (!feed)
-        return;
-    if (feed->started)
-        pthread_join(feed->thread, NULL);
-    if (feed->source)
-        feed->endpoint->adapter->source->free(feed->source);
-    intake_free(feed->intake);
-    endpoint_delete(feed->endpoint);
-    free(feed);
-}
-
-void exit_free(struct exit *exit)
-{
-    if (!exit)
-        return;
-    outlet_free(exit->outlet);
-    for (unsigned i = 0; i < exit->diversion_count; i++) {
-        intake_free(exit->diversions[i].intake);
-        free(exit->diversions[i].to);
-    }
-    free(exit->rejects_url);
-    free(exit->called);
-    endpoint_delete(exit->endpoint);
-    free(exit);
-}
-
 /* The ring and account between the two. */
 static bool connect_them(struct feed *feed, struct exit *exit, struct error *error)
 {
@@ -91,104 +13,63 @@ static bool connect_them(struct feed *feed, struct exit *exit, struct error *err
     if (exit->role.diverted || feed->retired || exit->retired)
         return true;
     return (outlet_add_route(exit->outlet, feed->name, endpoint_blocks_when_full(feed->endpoint),
-                             &entrance) &&
+                             feed->intake, &entrance) &&
             intake_add(feed->intake, entrance)) ||
            error_set(error, "%s: out of memory for its ring", exit->name.url);
 }
 
-static struct feed *open_feed(struct hop *hop, struct endpoint *endpoint, struct error *error)
+void hop_retire_feed(struct hop *hop, struct feed *feed)
 {
-    struct feed *feed = calloc(1, sizeof *feed);
-    if (!feed) {
-        endpoint_delete(endpoint);
-        error_set(error, "out of memory");
-        return NULL;
-    }
-    feed->hop = hop;
-    feed->endpoint = endpoint;
-    feed->name = (struct named){.url = endpoint->url, .nth = 1};
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        feed->name.nth += strcmp(hop->feeds[i]->name.url, endpoint->url) == 0;
-    feed->intake = intake_new(endpoint->url, endpoint_blocks_when_full(endpoint) ? WHEN_FULL_BLOCK
-                                                                                 : WHEN_FULL_DROP);
-    if (!feed->intake)
-        error_set(error, "out of memory");
-    else
-        feed->source = endpoint->adapter->source->open(&endpoint->place, error);
+    if (feed->retired)
+        return;
+    feed->retired = true;
+    feed->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
     if (feed->source)
-        return feed;
-    error_prefix(error, endpoint->url);
-    feed_free(feed);
-    return NULL;
+        feed->endpoint->adapter->source->stop(feed->source);
+}
+
+/* Nothing goes into its rings any more. */
+void hop_retire_exit(struct hop *hop, struct exit *exit)
+{
+    if (exit->retired)
+        return;
+    exit->retired = true;
+    exit->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
+    for (unsigned i = 0; i < hop->feed_count; i++) {
+        for (unsigned k = 0; k < outlet_route_count(exit->outlet); k++)
+            intake_remove(hop->feeds[i]->intake, route_ring(outlet_route(exit->outlet, k)));
+    }
+}
+
+static bool start_source(struct hop *hop, struct feed *feed, struct error *error)
+{
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        if (!connect_them(feed, hop->exits[i], error))
+            return false;
+    }
+    return !hop->running || feed_start(feed, error);
 }
 
 bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *error)
 {
     if (hop->feed_count == HOP_PLACES) {
         endpoint_delete(endpoint);
-        return error_set(error, "there were %d sources already: this takes a restart", HOP_PLACES);
+        return error_set(error, "there are %d sources already", HOP_PLACES);
     }
-    struct feed *feed = open_feed(hop, endpoint, error);
+    struct feed *feed = feed_open(hop, endpoint, error);
     if (!feed)
         return false;
     pthread_mutex_lock(&hop->lock);
     hop->feeds[hop->feed_count++] = feed;
     pthread_mutex_unlock(&hop->lock);
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        if (!connect_them(feed, hop->exits[i], error))
-            return false;
-    }
-    return !hop->running || start_feed(feed, error);
+    if (start_source(hop, feed, error))
+        return true;
+    hop_retire_feed(hop, feed);
+    return false;
 }
 
-static struct exit *open_exit(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
-                              struct error *error)
+static bool start_sink(struct hop *hop, struct exit *exit, struct error *error)
 {
-    struct exit *exit = calloc(1, sizeof *exit);
-    if (!exit) {
-        endpoint_delete(endpoint);
-        error_set(error, "out of memory");
-        return NULL;
-    }
-    const char *called = options_string(&endpoint->options, "name");
-    exit->hop = hop;
-    exit->endpoint = endpoint;
-    exit->role = role;
-    exit->called = called ? strdup(called) : NULL;
-    exit->name = (struct named){.url = endpoint->url, .nth = 1};
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        exit->name.nth += strcmp(hop->exits[i]->name.url, endpoint->url) == 0;
-    exit->host = (struct sink_host){.hop = hop->name,
-                                    .successor = role.successor,
-                                    .ledger = exit_ledger,
-                                    .path = exit_path,
-                                    .policy = exit_policy,
-                                    .arg = exit};
-    if (asprintf(&exit->rejects_url, "rejects of %s", called ? called : endpoint->url) < 0)
-        exit->rejects_url = NULL;
-    if (!exit->rejects_url || (called && !exit->called))
-        error_set(error, "out of memory");
-    else
-        exit->outlet = outlet_new(endpoint, &exit->host, error);
-    if (exit->outlet && (!endpoint->policy || hop_set_policy(exit, endpoint, error)))
-        return exit;
-    exit_free(exit);
-    return NULL;
-}
-
-bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
-                  struct error *error)
-{
-    if (hop->exit_count == HOP_PLACES) {
-        endpoint_delete(endpoint);
-        return error_set(error, "there were %d sinks already: this takes a restart", HOP_PLACES);
-    }
-    struct exit *exit = open_exit(hop, endpoint, role, error);
-    if (!exit)
-        return false;
-    pthread_mutex_lock(&hop->lock);
-    hop->exits[hop->exit_count++] = exit;
-    pthread_mutex_unlock(&hop->lock);
     if (hop->running) {
         hop_hold_sources(hop);
         if (!hop_lead_diversions(hop, error) || !outlet_start(exit->outlet, hop->changed, error))
@@ -201,6 +82,25 @@ bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role r
     return true;
 }
 
+bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
+                  struct error *error)
+{
+    if (hop->exit_count == HOP_PLACES) {
+        endpoint_delete(endpoint);
+        return error_set(error, "there are %d sinks already", HOP_PLACES);
+    }
+    struct exit *exit = exit_open(hop, endpoint, role, error);
+    if (!exit)
+        return false;
+    pthread_mutex_lock(&hop->lock);
+    hop->exits[hop->exit_count++] = exit;
+    pthread_mutex_unlock(&hop->lock);
+    if (start_sink(hop, exit, error))
+        return true;
+    hop_retire_exit(hop, exit);
+    return false;
+}
+
 static struct diversion *diversion_to(struct exit *exit, const char *name)
 {
     for (unsigned i = 0; i < exit->diversion_count; i++) {
@@ -211,7 +111,7 @@ static struct diversion *diversion_to(struct exit *exit, const char *name)
         return NULL;
     struct diversion *d = &exit->diversions[exit->diversion_count];
     *d = (struct diversion){.to = strdup(name),
-                            .intake = intake_new(exit->rejects_url, WHEN_FULL_DROP)};
+                            .intake = intake_new(exit->rejects_url, WHEN_FULL_DROP, &exit->hop->lost)};
     if (d->to && d->intake) {
         exit->diversion_count++;
         return d;
@@ -237,13 +137,15 @@ static bool lead(struct exit *from, struct diversion *d, struct error *error)
     struct entrance entrance;
     if (to == d->exit || (!d->used && outlet_is_changing(from->outlet)))
         return true;
-    if (d->exit)
+    if (d->exit) {
         intake_remove(d->intake, d->ring);
+        outlet_end_routes(d->exit->outlet, d->intake);
+    }
     d->exit = NULL;
     if (!to)
         return true;
     const struct named name = {.url = from->rejects_url, .nth = from->name.nth};
-    if (!outlet_add_route(to->outlet, name, outlet_waits(from->outlet), &entrance) || !intake_add(d->intake, entrance))
+    if (!outlet_add_route(to->outlet, name, outlet_waits(from->outlet), d->intake, &entrance) || !intake_add(d->intake, entrance))
         return error_set(error, "%s: out of memory for its ring", to->name.url);
     d->exit = to;
     d->ring = entrance.ring;
@@ -280,25 +182,12 @@ bool hop_lead_diversions(struct hop *hop, struct error *error)
 {
     for (unsigned i = 0; i < hop->exit_count; i++) {
         struct exit *exit = hop->exits[i];
-        for (unsigned k = 0; k < exit->diversion_count && !exit->emptied; k++) {
+        for (unsigned k = 0; k < exit->diversion_count; k++) {
             if (!lead(exit, &exit->diversions[k], error))
                 return false;
         }
     }
     return true;
-}
-
-void hop_lead_away(struct hop *hop, const struct exit *exit)
-{
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        for (unsigned k = 0; k < hop->exits[i]->diversion_count; k++) {
-            struct diversion *d = &hop->exits[i]->diversions[k];
-            if (d->exit != exit)
-                continue;
-            intake_remove(d->intake, d->ring);
-            d->exit = NULL;
-        }
-    }
 }
 
 void hop_hold_sources(struct hop *hop)
@@ -324,6 +213,7 @@ static struct hop *hop_new(const struct config *config, struct bell *changed)
         return NULL;
     strcpy(hop->name, config->hop);
     hop->drain_ms = config->drain_ms;
+    hop->live = config_is_live(config);
     hop->changed = changed;
     pthread_mutex_init(&hop->lock, NULL);
     clock_gettime(CLOCK_MONOTONIC, &hop->started);
@@ -360,7 +250,7 @@ bool hop_start(struct hop *hop, struct error *error)
     for (unsigned i = 0; ok && i < hop->exit_count; i++)
         ok = outlet_start(hop->exits[i]->outlet, hop->changed, error);
     for (unsigned i = 0; ok && i < hop->feed_count; i++)
-        ok = start_feed(hop->feeds[i], error);
+        ok = feed_start(hop->feeds[i], error);
     hop->running = ok;
     return ok;
 }
@@ -374,8 +264,7 @@ void hop_reopen(struct hop *hop)
             ops->reload(feed->source);
     }
     for (unsigned i = 0; i < hop->exit_count; i++) {
-        if (!hop->exits[i]->emptied)
-            outlet_reopen(hop->exits[i]->outlet);
+        outlet_reopen(hop->exits[i]->outlet);
     }
 }
 
@@ -428,6 +317,27 @@ void hop_give_up(struct hop *hop)
     }
 }
 
+bool hop_sinks_gone(const struct hop *hop)
+{
+    unsigned gone = 0, left = 0;
+    for (unsigned i = 0; i < hop->exit_count; i++) {
+        const struct exit *exit = hop->exits[i];
+        bool is_gone = atomic_load(&exit->gone);
+        gone += is_gone;
+        left += !is_gone && !exit->retired && !exit->role.diverted;
+    }
+    return gone > 0 && left == 0;
+}
+
+static void free_past(struct hop *hop)
+{
+    for (unsigned i = 0; i < hop->past_source_count; i++) {
+        upstream_free(hop->past_sources[i].upstream);
+        free(hop->past_sources[i].url);
+    }
+    ledger_copy_free(&hop->past);
+}
+
 void hop_free(struct hop *hop)
 {
     if (!hop)
@@ -440,14 +350,15 @@ void hop_free(struct hop *hop)
             pthread_join(feed->thread, NULL);
         feed->started = false;
     }
-    /* what a sink's policy sends elsewhere goes into another's ring, and all ask the feeds for what
-     * was lost, until their threads have ended */
+    /* what a sink's policy sends elsewhere goes into another's ring, until their threads have ended */
     for (unsigned i = 0; i < hop->exit_count; i++)
         outlet_join(hop->exits[i]->outlet);
+    hop_join_closers(hop);
     for (unsigned i = 0; i < hop->exit_count; i++)
         exit_free(hop->exits[i]);
     for (unsigned i = 0; i < hop->feed_count; i++)
         feed_free(hop->feeds[i]);
+    free_past(hop);
     pthread_mutex_destroy(&hop->lock);
     free(hop);
 }

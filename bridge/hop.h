@@ -4,6 +4,7 @@
 #define BRIDGE_HOP_H
 
 #include "config.h"
+#include "ledger_copy.h"
 #include "route.h"
 
 struct hop;
@@ -41,44 +42,24 @@ bool hop_sinks_ended(const struct hop *hop);
 /* Ends all waiting: blocked sources drop, sinks leave undelivered what they hold. */
 void hop_give_up(struct hop *hop);
 
-/* Joins all threads and frees everything. */
+/* Has every sink that sources lead to lost for good what it wrote to, such as a pipe whose reader has gone? */
+bool hop_sinks_gone(const struct hop *hop);
+
+/* After all have ended: closes sinks and then sources, on threads of their own, for libraries may take long; rings `changed`
+ * whenever one is closed. Call hop_is_closed until it is true. Where that takes too long, hop_name_closing says in the log
+ * what does not close. */
+void hop_close(struct hop *hop);
+bool hop_is_closed(struct hop *hop);
+void hop_name_closing(const struct hop *hop);
+
+/* Joins all threads and frees everything, however long it takes. */
 void hop_free(struct hop *hop);
 
-/* What any thread may read of a hop while it is there. */
-struct route_view {
-    struct named source;
-    struct named sink;
-    struct tally tally;
-    size_t ring; /* octets inside */
-    size_t ring_capacity;
-    const struct pace *pace;
-};
+/* The ledger as it stands. Any thread, until hop_free; it takes a lock for the copy alone. The caller frees it
+ * (ledger_copy_free). */
+void hop_copy(struct hop *hop, struct ledger_copy *copy);
 
-struct source_view {
-    struct named name;
-    uint64_t lost;
-    bool knows_connections;
-    uint64_t connections;
-    bool knows_turned_away;
-    uint64_t turned_away;
-};
-
-struct hop_visitor {
-    void (*route)(void *arg, const struct route_view *route);
-    void (*source)(void *arg, const struct source_view *source);
-    void (*link)(void *arg, const struct named *source, const struct link_view *link);
-    void *arg;
-};
-
-/* Shows every route, source and link. Any thread, until hop_free. */
-void hop_visit(struct hop *hop, const struct hop_visitor *visitor);
-
-/* The ledger as a table for people, and as JSON (docs/ledger.md describes its shape). Any
- * thread. */
-void hop_print_ledger(struct hop *hop, FILE *out);
-void hop_json_ledger(struct hop *hop, struct buffer *out);
-
-/* The sum over all routes, and what was lost before this hop. */
+/* The sum over all routes, and what was lost before this hop. Any thread, until hop_free. */
 void hop_sum(struct hop *hop, struct tally *sum, uint64_t *lost);
 
 /* Was everything that was received delivered or filtered, and nothing lost? */

@@ -1,5 +1,6 @@
-/* What the files of a hop (hop.c, hop_reload.c, hop_view.c) share. The main thread alone changes
- * it, under the lock where others read it. */
+/* What the files of a hop (hop.c, hop_part.c, hop_reload.c, hop_view.c) share. The main thread alone changes
+ * it, under the lock where others read it. The lock is held to change pointers and to copy numbers: nothing is opened,
+ * closed, freed, looked up or printed under it. */
 #ifndef BRIDGE_HOP_INSIDE_H
 #define BRIDGE_HOP_INSIDE_H
 
@@ -8,9 +9,10 @@
 #include "hop.h"
 
 enum {
-    HOP_PLACES = INTAKE_ROUTES, /* sources, and sinks, in a hop's life: what has stopped stays in
-                                   the ledger */
+    HOP_PLACES = INTAKE_ROUTES, /* sources, and sinks, at once */
     HOP_AWAITED = 2 * HOP_PLACES,
+    HOP_PAST_ROUTES = 256, /* what has stopped keeps its rows in the ledger; further ones are summed up in one */
+    HOP_PAST_SOURCES = 64,
     EXIT_DIVERSIONS = 4 * PLAN_STEPS,
 };
 
@@ -18,12 +20,15 @@ struct feed { /* a source at work */
     struct hop *hop;
     struct endpoint *endpoint;
     struct named name;
-    struct source *source; /* NULL once it was freed */
+    struct source *source; /* NULL once it is being closed */
     struct intake *intake;
     pthread_t thread;
     bool started;
-    bool retired;     /* no longer in the configuration */
-    int64_t deadline; /* of a retired one, ms */
+    bool retired;      /* no longer in the configuration */
+    bool routes_ended; /* nothing comes from it any more */
+    int64_t deadline;  /* of a retired one, ms */
+    uint64_t turned_away; /* by those of this name before it */
+    struct closer *closer; /* closes the source */
     _Atomic bool ended;
 };
 
@@ -52,8 +57,9 @@ struct exit { /* a sink at work, and what it may ask of us */
     struct exit_role role;
     struct diversion diversions[EXIT_DIVERSIONS];
     unsigned diversion_count;
-    bool retired, closed, emptied;
-    int64_t deadline; /* of a retired one, ms */
+    bool retired, closed;
+    _Atomic bool gone; /* what it wrote to went away for good */
+    int64_t deadline;  /* of a retired one, ms */
 };
 
 struct awaited { /* to be opened when who has its place has stopped */
@@ -62,33 +68,60 @@ struct awaited { /* to be opened when who has its place has stopped */
     bool diverted;
 };
 
+/* Closes a source or sink on a thread of its own: libraries take their time for it, and some never come back. */
+struct closer {
+    struct closer *next;
+    pthread_t thread;
+    enum direction direction;
+    char *url; /* of what is closed: whatever comes to the same place has to wait */
+    void (*work)(void *arg);
+    void *arg;
+    struct bell *changed;
+    _Atomic bool done;
+};
+
+/* A source that is no longer there: whatever comes in its place goes on with its numbers. */
+struct past_source {
+    char *url;
+    unsigned nth;
+    struct upstream *upstream;
+    uint64_t turned_away;
+};
+
 struct hop {
     char name[64];
     uint64_t drain_ms;
     struct bell *changed;
     pthread_mutex_t lock;
-    struct feed *feeds[HOP_PLACES]; /* opened so far */
+    struct feed *feeds[HOP_PLACES];
     struct exit *exits[HOP_PLACES];
     unsigned feed_count;
     unsigned exit_count;
     struct awaited awaited[HOP_AWAITED];
     unsigned awaited_count;
-    bool running; /* threads are started */
+    struct closer *closers;
+    struct ledger_copy past; /* of routes that have ended */
+    struct past_source past_sources[HOP_PAST_SOURCES];
+    unsigned past_source_count;
+    _Atomic uint64_t lost; /* before this hop, over all sources */
+    bool live;             /* some source goes on without end */
+    bool running;          /* threads are started */
     bool closing;
     struct timespec started;
 };
 
 /* Opens one more, connects it to all others, and starts it where the hop is running. Takes over the
- * endpoint, whatever comes of it. False with the error. */
+ * endpoint, whatever comes of it. False with the error, and what was begun is retired. */
 bool hop_add_source(struct hop *hop, struct endpoint *endpoint, struct error *error);
 bool hop_add_sink(struct hop *hop, struct endpoint *endpoint, struct exit_role role,
                   struct error *error);
 
+/* It stops as at the end of a run, and then goes. */
+void hop_retire_feed(struct hop *hop, struct feed *feed);
+void hop_retire_exit(struct hop *hop, struct exit *exit);
+
 /* Leads what policies take out to the sinks that bear the names now. False: out of memory. */
 bool hop_lead_diversions(struct hop *hop, struct error *error);
-
-/* Nothing is led to this exit any more. */
-void hop_lead_away(struct hop *hop, const struct exit *exit);
 
 /* Sources that wait for room wait while a sink is being replaced, and so do policies' rejects of their messages. */
 void hop_hold_sources(struct hop *hop);
@@ -97,9 +130,20 @@ void hop_hold_sources(struct hop *hop);
  */
 bool hop_set_policy(struct exit *exit, struct endpoint *endpoint, struct error *error);
 
+/* hop_part.c: one source, one sink. */
+struct feed *feed_open(struct hop *hop, struct endpoint *endpoint, struct error *error);
+bool feed_start(struct feed *feed, struct error *error);
+void feed_free(struct feed *feed);
+struct exit *exit_open(struct hop *hop, struct endpoint *endpoint, struct exit_role role, struct error *error);
 void exit_free(struct exit *exit);
 
-/* Messages that never arrived, over all sources. Under the lock. */
-uint64_t hop_lost(struct hop *hop);
+/* hop_close.c: those that have stopped give back what they held; their accounts stay. */
+void hop_progress_parts(struct hop *hop, int64_t now);
+
+/* Is something closing at this address? */
+bool hop_is_closing(const struct hop *hop, enum direction direction, const char *url);
+
+/* Waits for all that is closing, however long it takes. */
+void hop_join_closers(struct hop *hop);
 
 #endif

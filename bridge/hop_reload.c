@@ -71,16 +71,16 @@ static bool source_is_taken(const struct hop *hop, const char *url)
         if (hop->feeds[i]->source && strcmp(hop->feeds[i]->name.url, url) == 0)
             return true;
     }
-    return false;
+    return hop_is_closing(hop, DIRECTION_SOURCE, url);
 }
 
 static bool sink_is_taken(const struct hop *hop, const char *url)
 {
     for (unsigned i = 0; i < hop->exit_count; i++) {
-        if (!hop->exits[i]->emptied && strcmp(hop->exits[i]->name.url, url) == 0)
+        if (strcmp(hop->exits[i]->name.url, url) == 0)
             return true;
     }
-    return false;
+    return hop_is_closing(hop, DIRECTION_SINK, url);
 }
 
 static void await(struct hop *hop, struct endpoint **endpoint, enum direction direction,
@@ -120,22 +120,13 @@ static bool open_new(struct hop *hop, struct config *next, const struct comparis
 
 static void retire_feed(struct hop *hop, struct feed *feed)
 {
-    feed->retired = true;
-    feed->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
-    if (feed->source)
-        feed->endpoint->adapter->source->stop(feed->source);
+    hop_retire_feed(hop, feed);
     log_line(LOG_INFO, "source %s: no longer in the configuration; it stops", feed->name.url);
 }
 
-/* Nothing goes into its rings any more. */
 static void retire_exit(struct hop *hop, struct exit *exit)
 {
-    exit->retired = true;
-    exit->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)hop->drain_ms;
-    for (unsigned i = 0; i < hop->feed_count; i++) {
-        for (unsigned k = 0; k < outlet_route_count(exit->outlet); k++)
-            intake_remove(hop->feeds[i]->intake, outlet_route_ring_of(exit->outlet, k));
-    }
+    hop_retire_exit(hop, exit);
     log_line(LOG_INFO,
              "sink %s: no longer in the configuration; it delivers what it has, and stops",
              exit->name.url);
@@ -149,10 +140,11 @@ static void change_names(struct hop *hop, const struct comparison *c)
         if (!exit)
             continue;
         const char *called = options_string(&c->next->sinks[i]->options, "name");
+        char *before = exit->called, *name = called ? strdup(called) : NULL;
         pthread_mutex_lock(&hop->lock); /* the ledger shows it */
-        free(exit->called);
-        exit->called = called ? strdup(called) : NULL;
+        exit->called = name;
         pthread_mutex_unlock(&hop->lock);
+        free(before);
     }
 }
 
@@ -168,7 +160,7 @@ static bool change_policies(struct config *next, const struct comparison *c, str
                sizeof exit->endpoint->policy_hash);
         memcpy(exit->endpoint->policy_state, next->sinks[i]->policy_state,
                sizeof exit->endpoint->policy_state);
-        log_line(LOG_INFO, "sink %s: its policy is another now", exit->name.url);
+        log_line(LOG_INFO, "sink %s: policy replaced", exit->name.url);
     }
     return true;
 }
@@ -221,6 +213,7 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     if (!c)
         return error_set(error, "out of memory");
     c->next = next;
+    hop->live = config_is_live(next);
     compare_sources(hop, c);
     compare_sinks(hop, c);
     unsigned feeds = hop->feed_count, exits = hop->exit_count, awaited = hop->awaited_count;
@@ -238,59 +231,6 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     free(c);
     hop_progress(hop);
     return ok;
-}
-
-/* What has stopped gives back what it held; its accounts stay. */
-static void progress_feed(struct hop *hop, struct feed *feed, int64_t now)
-{
-    if (!feed->retired || !feed->source)
-        return;
-    if (feed->started && !atomic_load(&feed->ended)) {
-        if (now >= feed->deadline)
-            intake_give_up(feed->intake);
-        return;
-    }
-    if (feed->started)
-        pthread_join(feed->thread, NULL);
-    feed->started = false;
-    pthread_mutex_lock(&hop->lock);
-    feed->endpoint->adapter->source->free(feed->source);
-    feed->source = NULL;
-    pthread_mutex_unlock(&hop->lock);
-}
-
-/* Is there still one whose policy sends messages here? */
-static bool is_led_to(const struct hop *hop, const struct exit *exit)
-{
-    for (unsigned i = 0; i < hop->exit_count; i++) {
-        const struct exit *from = hop->exits[i];
-        for (unsigned k = 0; k < from->diversion_count && !outlet_ended(from->outlet); k++) {
-            if (from->diversions[k].exit == exit)
-                return true;
-        }
-    }
-    return false;
-}
-
-static void progress_exit(struct hop *hop, struct exit *exit, int64_t now)
-{
-    if (!exit->closed && (hop->closing || exit->retired) && !is_led_to(hop, exit)) {
-        outlet_close(exit->outlet);
-        exit->closed = true;
-    }
-    if (!exit->retired || exit->emptied)
-        return;
-    if (!outlet_ended(exit->outlet)) {
-        if (now >= exit->deadline)
-            outlet_interrupt(exit->outlet);
-        return;
-    }
-    outlet_join(exit->outlet);
-    hop_lead_away(hop, exit);
-    pthread_mutex_lock(&hop->lock);
-    outlet_empty(exit->outlet);
-    exit->emptied = true;
-    pthread_mutex_unlock(&hop->lock);
 }
 
 static bool open_awaited(struct hop *hop, const struct awaited *a, struct error *error)
@@ -327,20 +267,17 @@ int hop_progress(struct hop *hop)
     struct error error = {{0}};
     if (!hop_lead_diversions(hop, &error)) /* away from where a policy of before led */
         log_line(LOG_ERROR, "%s", error.text);
-    for (unsigned i = 0; i < hop->feed_count; i++)
-        progress_feed(hop, hop->feeds[i], now);
-    for (unsigned i = 0; i < hop->exit_count; i++)
-        progress_exit(hop, hop->exits[i], now);
+    hop_progress_parts(hop, now);
     if (hop->awaited_count > 0 && !hop->closing)
         progress_awaited(hop);
     for (unsigned i = 0; i < hop->feed_count; i++) {
         const struct feed *feed = hop->feeds[i];
-        if (feed->retired && feed->source && feed->deadline > now && feed->deadline < next)
+        if (feed->retired && feed->deadline > now && feed->deadline < next)
             next = feed->deadline;
     }
     for (unsigned i = 0; i < hop->exit_count; i++) {
         const struct exit *exit = hop->exits[i];
-        if (exit->retired && !exit->emptied && exit->deadline > now && exit->deadline < next)
+        if (exit->retired && exit->deadline > now && exit->deadline < next)
             next = exit->deadline;
     }
     return next == INT64_MAX ? -1 : next - now > INT_MAX ? INT_MAX : (int)(next - now);

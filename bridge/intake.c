@@ -38,7 +38,7 @@ struct intake {
     struct bell let_go; /* rung when it is held no more */
 };
 
-struct intake *intake_new(const char *source, enum when_full when_full)
+struct intake *intake_new(const char *source, enum when_full when_full, _Atomic uint64_t *lost)
 {
     struct intake *intake = calloc(1, sizeof *intake);
     if (!intake)
@@ -46,7 +46,7 @@ struct intake *intake_new(const char *source, enum when_full when_full)
     intake->source = source;
     intake->when_full = when_full;
     intake->builder = batch_builder_new();
-    intake->upstream = upstream_new(source);
+    intake->upstream = upstream_new(source, lost);
     if (!intake->builder || !intake->upstream) {
         intake_free(intake);
         return NULL;
@@ -345,6 +345,19 @@ void intake_refuse(struct intake *intake, uint64_t n)
 struct upstream *intake_upstream(struct intake *intake)
 {
     return intake->upstream;
+}
+
+void intake_give_upstream(struct intake *intake, struct upstream *upstream)
+{
+    upstream_free(intake->upstream);
+    intake->upstream = upstream;
+}
+
+struct upstream *intake_take_upstream(struct intake *intake)
+{
+    struct upstream *upstream = intake->upstream;
+    intake->upstream = NULL;
+    return upstream;
 }
 
 void intake_hold(struct intake *intake, bool hold)

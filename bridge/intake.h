@@ -27,8 +27,9 @@ struct entrance {
     const char *sink; /* its name, for the log */
 };
 
-/* `source` is borrowed and names the source. NULL when memory runs out. */
-struct intake *intake_new(const char *source, enum when_full when_full);
+/* `source` is borrowed and names the source. `lost` is where the losses before it are summed (upstream_new). NULL when memory
+ * runs out. */
+struct intake *intake_new(const char *source, enum when_full when_full, _Atomic uint64_t *lost);
 void intake_free(struct intake *intake);
 
 /* Main thread, at any time: one more route. False when memory runs out, or there are INTAKE_ROUTES. */
@@ -83,8 +84,13 @@ bool intake_has_failed(const struct intake *intake);
  * a batch is closed, `pledge` gives the pledge to tie to it, with its one reference; NULL for none. */
 void intake_on_seal(struct intake *intake, struct pledge *(*pledge)(void *arg), void *arg);
 
-/* The record of the hops before this source. */
+/* The record of the hops before this source; NULL once it was taken. */
 struct upstream *intake_upstream(struct intake *intake);
+
+/* Main thread: before the source runs, a record to go on with, which the intake takes over; after it has ended, the record,
+ * which the caller takes over. */
+void intake_give_upstream(struct intake *intake, struct upstream *upstream);
+struct upstream *intake_take_upstream(struct intake *intake);
 
 /* Ends all waiting for room, for good: from here on a full ring drops. Any thread. */
 void intake_give_up(struct intake *intake);

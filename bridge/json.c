@@ -7,7 +7,7 @@
 static void put_name(struct buffer *out, const char *name)
 {
     char last = out->len ? (char)out->data[out->len - 1] : '{';
-    if (last != '{' && last != '[')
+    if (last != '{' && last != '[' && last != ':')
         buffer_put_char(out, ',');
     if (name) {
         buffer_put_char(out, '"');
@@ -25,6 +25,11 @@ void json_open(struct buffer *out, const char *name, char bracket)
 void json_close(struct buffer *out, char bracket)
 {
     buffer_put_char(out, bracket);
+}
+
+void json_member(struct buffer *out, const char *name)
+{
+    put_name(out, name);
 }
 
 void json_text(struct buffer *out, const char *name, const char *text)

@@ -40,6 +40,12 @@ struct tally {
     uint64_t in_flight;
 };
 
+/* A source or sink by its URL. Of those that bear one, the second has `nth` 2. */
+struct named {
+    const char *url;
+    unsigned nth;
+};
+
 /* The source's thread: `n` messages arrived for this route; were refused by its ring; broke a limit
  * (the last two: of those that arrived). */
 void account_received(struct account *account, uint64_t n);

@@ -51,8 +51,8 @@ static void draw(struct live *live, struct hop *hop, int64_t ms)
                        "\r\033[Kin %s  out %s  in flight %" PRIu64 "  dropped %" PRIu64 "  failed %" PRIu64
                        "  malformed %" PRIu64 "  lost %" PRIu64,
                        in, out, now.in_flight, now.dropped, now.failed, now.malformed, lost);
-    if (len < 0 || write(STDERR_FILENO, line, (size_t)len) < 0)
-        live->shown = false; /* the terminal has gone */
+    if (len > 0)
+        log_draw(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
 }
 
 int live_draw(struct live *live, struct hop *hop)
@@ -67,15 +67,9 @@ int live_draw(struct live *live, struct hop *hop)
     return PERIOD_MS;
 }
 
-void live_clear(struct live *live)
-{
-    if (live->shown && write(STDERR_FILENO, "\r\033[K", 4) < 0)
-        live->shown = false; /* the terminal has gone */
-}
-
 void live_end(struct live *live)
 {
-    live_clear(live);
+    log_erase();
     live->shown = false;
     log_over_a_line(false);
 }

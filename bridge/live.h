@@ -16,8 +16,7 @@ void live_start(struct live *live, const struct config *config);
 /* Draws it where a second has gone by; the ms after which to call again, -1 where nothing is shown. */
 int live_draw(struct live *live, struct hop *hop);
 
-/* Takes it off the terminal: until it is drawn again, and for good. */
-void live_clear(struct live *live);
+/* Takes it off the terminal for good. */
 void live_end(struct live *live);
 
 #endif

@@ -1,7 +1,9 @@
 /* dnstap-bridge: from the command line to a running hop, and back out in good order. */
-#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +13,8 @@
 #include "clock.h"
 #include "complete.h"
 #include "hop.h"
+#include "json.h"
+#include "ledger_file.h"
 #include "live.h"
 #include "log.h"
 #include "receipt/command.h"
@@ -18,6 +22,14 @@
 #include "status.h"
 
 enum { EXIT_WHOLE = 0, EXIT_INCOMPLETE = 1, EXIT_NO_START = 2 };
+
+enum {
+    STUCK_MS = 5000,   /* after all waiting was ended: threads that have not ended by then are left behind */
+    CLOSE_MS = 10000,  /* for libraries to close what they have open */
+    LOG_LAST_MS = 3000, /* for standard error to take the last lines */
+    SECURE_HEAP = 256 * 1024, /* octets for private keys */
+    SECURE_LEAST = 32,
+};
 
 /* The signals of this program are taken by one thread, which turns them into these and rings a bell
  * that the main thread sleeps beside. */
@@ -57,10 +69,22 @@ static sigset_t our_signals(void)
     return set;
 }
 
-static bool signals_start(struct signals *signals, struct bell *bell, pthread_t *thread)
+/* 0, or the error's number. */
+static int signals_start(struct signals *signals, struct bell *bell, pthread_t *thread)
 {
     *signals = (struct signals){.bell = bell, .set = our_signals()};
-    return pthread_create(thread, NULL, take_signals, signals) == 0;
+    return pthread_create(thread, NULL, take_signals, signals);
+}
+
+static void say_mistake(const struct error *error)
+{
+    struct buffer text = {0};
+    if (log_is_json()) {
+        log_line(LOG_ERROR, "%s", error->text);
+        return;
+    }
+    buffer_printf(&text, "dnstap-bridge: %s\n", error->text);
+    log_text(&text);
 }
 
 /* Where a run stands on its way out. */
@@ -79,6 +103,7 @@ struct run {
     int64_t deadline; /* of the drain, ms; -1: none, for nobody asked to stop */
     bool sinks_closed;
     bool gave_up;
+    bool stuck; /* and some threads did not end even then */
 };
 
 /* The hop's own settings: some can be changed under way. */
@@ -98,7 +123,7 @@ static void read_again(struct run *run)
     struct config next;
     struct error error = {{0}};
     hop_reopen(run->hop);
-    enum cli_action action = cli_parse(&next, run->argc, run->argv, &error);
+    enum cli_action action = cli_parse_again(&next, run->argc, run->argv, &error);
     if (action == CLI_RUN && hop_reload(run->hop, &next, &error)) {
         change_settings(run->config, &next);
         log_line(LOG_INFO, "the configuration was read again");
@@ -109,13 +134,39 @@ static void read_again(struct run *run)
     config_free(&next);
 }
 
+/* The ledger at this moment, to standard error: from a copy, by the log's thread. */
+static void show_ledger(struct hop *hop)
+{
+    struct ledger_copy ledger;
+    struct buffer text = {0};
+    hop_copy(hop, &ledger);
+    if (log_is_json()) {
+        log_json_open(&text, LOG_INFO);
+        json_text(&text, "msg", "ledger");
+        json_member(&text, "ledger");
+        ledger_write_json(&ledger, &text);
+        json_close(&text, '}');
+        buffer_put_char(&text, '\n');
+    } else {
+        ledger_write_text(&ledger, &text);
+    }
+    ledger_copy_free(&ledger);
+    log_text(&text);
+}
+
+static void begin_to_stop(struct run *run)
+{
+    run->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)run->config->drain_ms;
+    service_stopping();
+    status_set_ready(run->status, false);
+    hop_stop_sources(run->hop);
+}
+
 static void heed_signals(struct run *run)
 {
     unsigned ledgers = atomic_load(&run->signals->ledgers);
-    if (ledgers != run->ledgers_seen) {
-        live_clear(&run->live);
-        hop_print_ledger(run->hop, stderr);
-    }
+    if (ledgers != run->ledgers_seen)
+        show_ledger(run->hop);
     run->ledgers_seen = ledgers;
 
     unsigned reopens = atomic_load(&run->signals->reopens);
@@ -129,37 +180,48 @@ static void heed_signals(struct run *run)
     if (run->stops_seen == 0) {
         log_line(LOG_INFO, "stopping: the sinks have %llu ms to take what is left (a second signal ends it now)",
                  (unsigned long long)run->config->drain_ms);
-        run->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)run->config->drain_ms;
-        service_stopping();
-        status_set_ready(run->status, false);
-        hop_stop_sources(run->hop);
+        if (run->deadline < 0)
+            begin_to_stop(run);
     }
     if (stops > 1)
         run->deadline = clock_ms(CLOCK_MONOTONIC);
     run->stops_seen = stops;
 }
 
+/* Ms until the run takes its next step by itself, -1: it waits for others. */
+static int time_left(const struct run *run)
+{
+    if (run->deadline < 0)
+        return -1;
+    int64_t left = run->deadline - clock_ms(CLOCK_MONOTONIC);
+    return left > 0 ? (int)left : 0;
+}
+
 /* Sleeps until something happens, or the drain's time is over. */
 static void wait_for_change(struct run *run, uint32_t seen, int progress)
 {
     int timeout = clock_sooner(progress, clock_sooner(service_alive(), live_draw(&run->live, run->hop)));
-    if (run->deadline >= 0 && !run->gave_up) {
-        int64_t left = run->deadline - clock_ms(CLOCK_MONOTONIC);
-        timeout = clock_sooner(timeout, left > 0 ? (int)left : 0);
-    }
+    timeout = clock_sooner(timeout, time_left(run));
     if (timeout != 0)
         bell_wait(run->bell, seen, timeout);
-    if (run->deadline >= 0 && !run->gave_up && clock_ms(CLOCK_MONOTONIC) >= run->deadline) {
-        run->gave_up = true;
-        hop_give_up(run->hop);
-    }
+    if (time_left(run) != 0)
+        return;
+    run->stuck = run->gave_up;
+    run->gave_up = true;
+    hop_give_up(run->hop);
+    run->deadline = clock_ms(CLOCK_MONOTONIC) + STUCK_MS;
 }
 
 static void run_to_the_end(struct run *run)
 {
-    for (;;) {
+    while (!run->stuck) {
         uint32_t seen = bell_listen(run->bell);
+        status_heartbeat(run->status);
         heed_signals(run);
+        if (run->deadline < 0 && hop_sinks_gone(run->hop)) {
+            log_line(LOG_WARN, "stopping: nobody reads any more what the sinks write");
+            begin_to_stop(run);
+        }
         if (!run->sinks_closed && hop_sources_ended(run->hop)) {
             run->sinks_closed = true;
             status_set_ready(run->status, false);
@@ -170,55 +232,86 @@ static void run_to_the_end(struct run *run)
             return;
         wait_for_change(run, seen, progress);
     }
+    log_line(LOG_ERROR, "some threads do not end: the process ends without them");
 }
 
-/* The file appears whole or not at all. */
 static bool write_ledger(struct hop *hop, const char *path)
 {
+    struct ledger_copy ledger;
     struct buffer json = {0};
-    char part[4096];
-    snprintf(part, sizeof part, "%s.part", path);
-    hop_json_ledger(hop, &json);
-    FILE *file = fopen(part, "w");
-    bool ok = file && !json.failed && fwrite(json.data, 1, json.len, file) == json.len;
-    if (file)
-        ok = fclose(file) == 0 && ok;
-    ok = ok && rename(part, path) == 0;
+    struct error error;
+    hop_copy(hop, &ledger);
+    ledger_write_json(&ledger, &json);
+    buffer_put_char(&json, '\n');
+    ledger_copy_free(&ledger);
+    bool ok = ledger_file_write(path, &json, &error);
     if (!ok)
-        log_line(LOG_ERROR, "cannot write the ledger to %s: %s", path, strerror(errno));
+        log_line(LOG_ERROR, "%s", error.text);
     buffer_free(&json);
     return ok;
+}
+
+/* Libraries close on threads of their own: what does not close in time, or until a further signal, is left behind. False: some
+ * did not. */
+static bool close_hop(struct run *run)
+{
+    int64_t end = clock_ms(CLOCK_MONOTONIC) + CLOSE_MS;
+    unsigned stops = atomic_load(&run->signals->stops);
+    hop_close(run->hop);
+    for (;;) {
+        uint32_t seen = bell_listen(run->bell);
+        status_heartbeat(run->status);
+        int64_t left = end - clock_ms(CLOCK_MONOTONIC);
+        if (hop_is_closed(run->hop))
+            return true;
+        if (left <= 0 || (atomic_load(&run->signals->stops) != stops && stops > 0))
+            break;
+        bell_wait(run->bell, seen, clock_sooner((int)left, service_alive()));
+    }
+    hop_name_closing(run->hop);
+    return false;
+}
+
+static struct hop *start_hop(struct run *run, struct error *error)
+{
+    struct config *config = run->config;
+    live_start(&run->live, config); /* looks at the sinks, which the hop takes over */
+    struct hop *hop = hop_open(config, run->bell, error);
+    if (hop && config->status && !(run->status = status_open(config, hop, run->bell, error))) {
+        hop_free(hop);
+        return NULL;
+    }
+    if (hop && hop_start(hop, error))
+        return hop;
+    status_close(run->status);
+    hop_free(hop);
+    return NULL;
 }
 
 static int run_hop(struct run run)
 {
     struct config *config = run.config;
     struct error error = {{0}};
-    struct live live;
-    live_start(&live, config); /* looks at the sinks, which the hop takes over */
-    struct hop *hop = hop_open(config, run.bell, &error);
-    struct status *status = NULL;
-    if (hop && config->status)
-        status = status_open(config->status, config->hop, hop, &error);
-    if (!hop || (config->status && !status) || !hop_start(hop, &error)) {
-        fprintf(stderr, "dnstap-bridge: %s\n", error.text);
-        status_close(status);
-        hop_free(hop);
+    run.hop = start_hop(&run, &error);
+    if (!run.hop) {
+        live_end(&run.live);
+        say_mistake(&error);
         return EXIT_NO_START;
     }
-    status_set_ready(status, true);
+    status_set_ready(run.status, true);
     log_line(LOG_INFO, "running: %u sources, %u sinks", config->source_count, config->sink_count);
     service_ready();
-    run.hop = hop;
-    run.status = status;
-    run.live = live;
     run_to_the_end(&run);
     live_end(&run.live);
-    hop_print_ledger(hop, stderr);
-    bool told = !config->ledger_file || write_ledger(hop, config->ledger_file);
-    int code = hop_is_whole(hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;
-    status_close(status);
-    hop_free(hop);
+    show_ledger(run.hop);
+    bool told = !config->ledger_file || write_ledger(run.hop, config->ledger_file);
+    int code = hop_is_whole(run.hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;
+    if (run.stuck || !close_hop(&run)) {
+        log_stop(LOG_LAST_MS);
+        _exit(EXIT_INCOMPLETE); /* with threads in the middle of it, nothing can be freed */
+    }
+    status_close(run.status);
+    hop_free(run.hop);
     return code;
 }
 
@@ -232,6 +325,14 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Messages tell of people, and keys are secret: neither belongs into a core dump. */
+static void forbid_core_dumps(void)
+{
+    struct rlimit none = {0};
+    setrlimit(RLIMIT_CORE, &none);
+    CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_LEAST); /* not in dumps, nor in swap where the limit allows */
+}
+
 static int run(struct config *config, int argc, char **argv)
 {
     struct bell bell = {0};
@@ -240,15 +341,56 @@ static int run(struct config *config, int argc, char **argv)
     log_init(config->hop);
     log_as(config->log);
     raise_descriptor_limit();
-    if (!signals_start(&signals, &bell, &thread)) {
-        fprintf(stderr, "dnstap-bridge: cannot start a thread: %s\n", strerror(errno));
+    int failed = signals_start(&signals, &bell, &thread);
+    if (failed) {
+        struct error error;
+        error_set(&error, "cannot start a thread: %s", strerror(failed));
+        say_mistake(&error);
         return EXIT_NO_START;
     }
+    log_start();
     int status = run_hop((struct run){
         .config = config, .argc = argc, .argv = argv, .signals = &signals, .bell = &bell, .deadline = -1});
     pthread_cancel(thread);
     pthread_join(thread, NULL);
+    if (!log_stop(LOG_LAST_MS))
+        _exit(status); /* its thread is in write() for good */
     return status;
+}
+
+/* A standard stream that is closed would be the next file or socket that is opened, and get what is meant for people. */
+static bool standard_streams_are_open(void)
+{
+    bool open_before[3];
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        open_before[fd] = fcntl(fd, F_GETFD) >= 0;
+        if (!open_before[fd] && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* A mistake may come before the configuration is understood: was JSON asked for all the same? */
+static enum log_format log_format_of(const struct config *config, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--log=json") == 0 || (strcmp(argv[i], "--log") == 0 && i + 1 < argc && strcmp(argv[i + 1], "json") == 0))
+            return LOG_JSON;
+    }
+    return config->log;
+}
+
+/* Signals, streams and limits: before any thread, so that all inherit it; libraries start theirs when a configuration is
+ * judged. */
+static bool prepare_process(void)
+{
+    sigset_t set = our_signals();
+    bool ok = standard_streams_are_open();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond RLIMIT_FSIZE is an error of that file alone */
+    forbid_core_dumps();
+    return ok;
 }
 
 int main(int argc, char **argv)
@@ -256,16 +398,14 @@ int main(int argc, char **argv)
     struct config config;
     struct error error = {{0}};
     int status = EXIT_WHOLE;
+    if (!prepare_process())
+        return EXIT_NO_START;
     if (argc > 1 && strcmp(argv[1], "receipts") == 0)
         return receipt_command(argc - 1, argv + 1);
     if (argc == 4 && strcmp(argv[1], "--complete") == 0) { /* a shell asks */
         complete(argv[2], argv[3], stdout);
         return EXIT_WHOLE;
     }
-    /* before any thread, so that all inherit it: libraries start theirs when a configuration is judged */
-    sigset_t set = our_signals();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
     switch (cli_parse(&config, argc, argv, &error)) {
     case CLI_RUN:
         status = run(&config, argc, argv);
@@ -276,10 +416,12 @@ int main(int argc, char **argv)
     case CLI_HELP:
         if (cli_help(cli_topic(argc, argv), stdout))
             break;
-        error_set(&error, "there is no adapter or format '%s' to help with; see --help", cli_topic(argc, argv));
+        error_set(&error, "there is no adapter, format or step '%s' to help with; see --help", cli_topic(argc, argv));
         /* fall through */
     case CLI_MISTAKE:
-        fprintf(stderr, "dnstap-bridge: %s\n", error.text);
+        log_init(config.hop);
+        log_as(log_format_of(&config, argc, argv));
+        say_mistake(&error);
         status = EXIT_NO_START;
         break;
     case CLI_VERSION:

@@ -1,12 +1,15 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "json_string.h"
+#include "log.h"
 
 enum family {
     BUILD_INFO,
     START_TIME,
+    LOG_DROPPED,
     RECEIVED,
     DELIVERED,
     DROPPED,
@@ -47,6 +50,8 @@ static const struct {
 } families[FAMILIES] = {
     [BUILD_INFO] = {"build_info", "gauge", "Always 1; the labels name the version and this hop."},
     [START_TIME] = {"start_time_seconds", "gauge", "When the process started, in seconds since 1970."},
+    [LOG_DROPPED] = {"log_lines_dropped_total", "counter",
+                     "Lines of the log given up because standard error stood still."},
     [RECEIVED] = {"received_total", "counter", "Messages that arrived whole at the source, for this sink."},
     [DELIVERED] = {"delivered_total", "counter", "Messages that the sink's peer took."},
     [DROPPED] = {"dropped_total", "counter", "Messages that a full ring refused: front loss."},
@@ -178,6 +183,17 @@ static void put_series(struct sheet *sheet, enum family family, uint64_t number)
     buffer_put_char(out, '\n');
 }
 
+/* One without labels. */
+static void put_plain(struct sheet *sheet, enum family family, uint64_t number)
+{
+    struct buffer *out = &sheet->series[family];
+    buffer_put_string(out, "dnstap_bridge_");
+    buffer_put_string(out, families[family].name);
+    buffer_put_char(out, ' ');
+    put_number(out, number);
+    buffer_put_char(out, '\n');
+}
+
 static void put_histogram(struct sheet *sheet, enum family family, const struct histogram *histogram,
                           const struct histogram_bounds *bounds,
                           void (*put)(struct buffer *out, uint64_t value))
@@ -204,9 +220,8 @@ static void put_histogram(struct sheet *sheet, enum family family, const struct 
     buffer_put_char(out, '\n');
 }
 
-static void put_route(void *arg, const struct route_view *route)
+static void put_route(struct sheet *sheet, const struct route_copy *route)
 {
-    struct sheet *sheet = arg;
     const struct tally *t = &route->tally;
     buffer_clear(&sheet->labels);
     put_named_label(sheet, "source", &route->source);
@@ -221,13 +236,12 @@ static void put_route(void *arg, const struct route_view *route)
     put_series(sheet, IN_FLIGHT, t->in_flight);
     put_series(sheet, RING, route->ring);
     put_series(sheet, RING_CAPACITY, route->ring_capacity);
-    put_histogram(sheet, BATCH_MESSAGES, &route->pace->sizes, &pace_sizes, put_number);
-    put_histogram(sheet, MESSAGE_AGE, &route->pace->ages, &pace_ages, put_seconds);
+    put_histogram(sheet, BATCH_MESSAGES, &route->pace.sizes, &pace_sizes, put_number);
+    put_histogram(sheet, MESSAGE_AGE, &route->pace.ages, &pace_ages, put_seconds);
 }
 
-static void put_source(void *arg, const struct source_view *source)
+static void put_source(struct sheet *sheet, const struct source_copy *source)
 {
-    struct sheet *sheet = arg;
     buffer_clear(&sheet->labels);
     put_named_label(sheet, "source", &source->name);
     put_series(sheet, LOST, source->lost);
@@ -253,24 +267,29 @@ static void put_upstream_hop(struct sheet *sheet, const struct hop_ledger *hop)
     put_series(sheet, UPSTREAM_LOST, hop->lost);
 }
 
-static void put_link(void *arg, const struct named *source, const struct link_view *link)
+static void put_link_hop(struct sheet *sheet, const struct named *source, const struct link_copy *link,
+                         const struct hop_ledger *hop)
 {
-    struct sheet *sheet = arg;
     buffer_clear(&sheet->labels);
     put_named_label(sheet, "source", source);
-    put_label(sheet, "hop", link->hop);
-    put_instance_label(sheet, "instance_id", link->instance);
-    put_series(sheet, LINK_RECEIVED, link->sequence->received);
-    put_series(sheet, LINK_LOST, link->sequence->lost);
-    put_series(sheet, LINK_DUPLICATES, link->sequence->duplicates);
+    put_instance_label(sheet, "link", link->sender.instance);
+    put_upstream_hop(sheet, hop);
+}
+
+static void put_link(struct sheet *sheet, const struct named *source, const struct link_copy *link)
+{
+    buffer_clear(&sheet->labels);
+    put_named_label(sheet, "source", source);
+    put_label(sheet, "hop", link->sender.hop);
+    put_instance_label(sheet, "instance_id", link->sender.instance);
+    put_series(sheet, LINK_RECEIVED, link->received);
+    put_series(sheet, LINK_LOST, link->lost);
+    put_series(sheet, LINK_DUPLICATES, link->duplicates);
     put_series(sheet, LINK_SHARED, link->shared);
     put_series(sheet, LINK_FINISHED, link->finished);
-    for (unsigned i = 0; i < link->hop_count; i++) {
-        buffer_clear(&sheet->labels);
-        put_named_label(sheet, "source", source);
-        put_instance_label(sheet, "link", link->instance);
-        put_upstream_hop(sheet, &link->hops[i]);
-    }
+    for (unsigned i = 0; i < link->hop_count; i++)
+        put_link_hop(sheet, source, link, &link->hops[i]);
+    put_link_hop(sheet, source, link, &link->sender);
 }
 
 static void put_process(struct sheet *sheet, const char *hop_name, uint64_t started)
@@ -278,6 +297,8 @@ static void put_process(struct sheet *sheet, const char *hop_name, uint64_t star
     put_label(sheet, "version", VERSION);
     put_label(sheet, "hop", hop_name);
     put_series(sheet, BUILD_INFO, 1);
+    buffer_clear(&sheet->labels);
+    put_plain(sheet, LOG_DROPPED, log_lines_dropped());
     struct buffer *out = &sheet->series[START_TIME];
     buffer_put_string(out, "dnstap_bridge_start_time_seconds ");
     put_seconds(out, started);
@@ -301,14 +322,19 @@ static void put_family(enum family family, const struct buffer *series, struct b
     buffer_put(out, series->data, series->len);
 }
 
-void metrics_write(struct hop *hop, const char *hop_name, uint64_t started, struct buffer *out)
+void metrics_write(const struct ledger_copy *ledger, uint64_t started, struct buffer *out)
 {
     struct sheet sheet = {0};
-    const struct hop_visitor visitor = {
-        .route = put_route, .source = put_source, .link = put_link, .arg = &sheet};
-    put_process(&sheet, hop_name, started);
-    hop_visit(hop, &visitor);
-    out->failed = out->failed || sheet.labels.failed;
+    put_process(&sheet, ledger->hop, started);
+    for (unsigned i = 0; i < ledger->route_count; i++)
+        put_route(&sheet, &ledger->routes[i]);
+    for (unsigned i = 0; i < ledger->source_count; i++) {
+        const struct source_copy *source = &ledger->sources[i];
+        put_source(&sheet, source);
+        for (unsigned k = 0; k < source->link_count; k++)
+            put_link(&sheet, &source->name, &source->links[k]);
+    }
+    out->failed = out->failed || ledger->failed || sheet.labels.failed;
     for (int i = 0; i < FAMILIES; i++) {
         put_family((enum family)i, &sheet.series[i], out);
         out->failed = out->failed || sheet.series[i].failed;

@@ -3,11 +3,11 @@
 #ifndef BRIDGE_METRICS_H
 #define BRIDGE_METRICS_H
 
-#include "hop.h"
+#include "ledger_copy.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Appends them all. `started` is the process' start in microseconds since 1970. Any thread, until hop_free. */
-void metrics_write(struct hop *hop, const char *hop_name, uint64_t started, struct buffer *out);
+/* Appends them all. `started` is the process' start in microseconds since 1970. Any thread. */
+void metrics_write(const struct ledger_copy *ledger, uint64_t started, struct buffer *out);
 
 #endif

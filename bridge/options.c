@@ -170,14 +170,15 @@ bool option_is_secret(const struct option_spec *spec, const char *name)
 static bool unknown_option(const struct options *options, const char *name, size_t len,
                            struct error *error)
 {
-    char valid[360] = "";
+    char valid[360] = "", unknown[64];
     size_t used = 0;
+    snprintf(unknown, sizeof unknown, "%.*s", len < 64 ? (int)len : 64, name);
+    const char *nearest = options_nearest(options, unknown);
     for (unsigned i = 0; i < options->count && used < sizeof valid; i++)
         used += (size_t)snprintf(valid + used, sizeof valid - used, "%s%s", i ? ", " : "",
                                  options->specs[i]->name);
-    const char *nearest = options_nearest(options, name);
-    return error_set(error, "unknown option '%.*s'%s%s%s; valid here: %s", len < 64 ? (int)len : 64, name,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "", valid);
+    return nearest ? error_set(error, "unknown option '%s'; did you mean '%s'? valid here: %s", unknown, nearest, valid)
+                   : error_set(error, "unknown option '%s'; valid here: %s", unknown, valid);
 }
 
 /* A secret is not left behind in freed memory. */

@@ -54,3 +54,9 @@ void pace_note(struct pace *pace, const struct batch *batch)
     if (frame_next(&r, &first) && dnstap_scan(first, &view) && time_of(&view, &sec, &nsec))
         histogram_note(&pace->ages, &pace_ages, age_of(sec, nsec));
 }
+
+void pace_add(struct pace *sum, const struct pace *more)
+{
+    histogram_add(&sum->sizes, &more->sizes);
+    histogram_add(&sum->ages, &more->ages);
+}

@@ -19,4 +19,7 @@ extern const struct histogram_bounds pace_ages;
  * message without a time is not counted. */
 void pace_note(struct pace *pace, const struct batch *batch);
 
+/* Adds what another noted. The thread that owns `sum`. */
+void pace_add(struct pace *sum, const struct pace *more);
+
 #endif

@@ -9,9 +9,12 @@
 #include "delivery.h"
 
 struct route {
-    struct named source;
-    bool waits;        /* the source waits where its messages find no room */
-    struct ring *ring; /* NULL once the outlet was emptied */
+    struct named source; /* the URL is ours */
+    const void *owner;
+    bool waits; /* the source waits where its messages find no room */
+    struct ring *ring;
+    _Atomic bool ending; /* nothing comes any more */
+    _Atomic bool let_go; /* the outlet's thread looks at it no more */
     struct account account;
     struct pace pace;
 };
@@ -34,9 +37,14 @@ struct outlet {
     unsigned changes;                       /* so many were made, and the last of them taken over */
     _Atomic unsigned change_taken;
 
-    struct route *routes[INTAKE_ROUTES];
-    _Atomic unsigned count;
-    struct bell filled;         /* rung by all rings */
+    /* The thread's: the main thread fills a place, the thread empties it when the route has ended. */
+    _Atomic(struct route *) places[INTAKE_ROUTES];
+    _Atomic unsigned place_count;
+    struct tally past;  /* of the routes that ended */
+    struct bell filled; /* rung by all rings */
+
+    struct route *shown[INTAKE_ROUTES]; /* the main thread's */
+    unsigned shown_count;
 
     pthread_t thread;
     bool started;
@@ -77,24 +85,113 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     return NULL;
 }
 
-bool outlet_add_route(struct outlet *o, struct named source, bool waits, struct entrance *entrance)
+static struct route *route_new(struct named source, bool waits, const void *owner, size_t capacity, struct bell *filled)
 {
-    unsigned count = outlet_route_count(o);
-    struct route *route =
-        count < INTAKE_ROUTES ? aligned_alloc(_Alignof(struct route), sizeof *route) : NULL;
+    struct route *route = aligned_alloc(_Alignof(struct route), sizeof *route);
+    if (!route)
+        return NULL;
+    *route = (struct route){.source = {.url = strdup(source.url), .nth = source.nth}, .waits = waits, .owner = owner};
+    route->ring = route->source.url ? ring_new(capacity, filled) : NULL;
+    if (route->ring)
+        return route;
+    route_free(route);
+    return NULL;
+}
+
+void route_free(struct route *route)
+{
+    if (!route)
+        return;
+    if (route->ring)
+        ring_free(route->ring);
+    free((char *)(uintptr_t)route->source.url);
+    free(route);
+}
+
+static struct route *place(const struct outlet *o, unsigned i)
+{
+    return atomic_load_explicit(&o->places[i], memory_order_acquire);
+}
+
+static unsigned place_count(const struct outlet *o)
+{
+    return atomic_load_explicit(&o->place_count, memory_order_acquire);
+}
+
+bool outlet_add_route(struct outlet *o, struct named source, bool waits, const void *owner, struct entrance *entrance)
+{
+    unsigned at = 0;
+    while (at < place_count(o) && place(o, at))
+        at++;
+    if (at == INTAKE_ROUTES || o->shown_count == INTAKE_ROUTES)
+        return false;
+    struct route *route = route_new(source, waits, owner, options_number(&o->endpoint->options, "ring"), &o->filled);
     if (!route)
         return false;
-    *route = (struct route){.source = source, .waits = waits};
-    route->ring = ring_new(options_number(&o->endpoint->options, "ring"), &o->filled);
-    if (!route->ring) {
-        free(route);
-        return false;
-    }
-    o->routes[count] = route;
-    atomic_store_explicit(&o->count, count + 1, memory_order_release);
-    *entrance = (struct entrance){
-        .ring = route->ring, .account = &route->account, .sink = o->endpoint->url};
+    o->shown[o->shown_count++] = route;
+    atomic_store_explicit(&o->places[at], route, memory_order_release);
+    if (at == place_count(o))
+        atomic_store_explicit(&o->place_count, at + 1, memory_order_release);
+    *entrance = (struct entrance){.ring = route->ring, .account = &route->account, .sink = o->endpoint->url};
     return true;
+}
+
+/* The thread's, or the main thread's where it does not run: with nothing inside any more, the route is done. */
+static void let_go(struct outlet *o, unsigned i)
+{
+    struct route *route = place(o, i);
+    struct tally tally = account_read(&route->account);
+    if (tally.in_flight > 0)
+        return;
+    tally_add(&o->past, &tally);
+    atomic_store_explicit(&o->places[i], NULL, memory_order_release);
+    atomic_store(&route->let_go, true); /* the last that we do with it */
+    if (o->ended_bell)
+        bell_ring(o->ended_bell);
+}
+
+/* Lets go of routes that have ended; they are few, and ended seldom. */
+static void let_go_of_ended(struct outlet *o)
+{
+    for (unsigned i = 0; i < place_count(o); i++) {
+        const struct route *route = place(o, i);
+        if (route && atomic_load_explicit(&route->ending, memory_order_acquire))
+            let_go(o, i);
+    }
+}
+
+void outlet_end_routes(struct outlet *o, const void *owner)
+{
+    for (unsigned i = 0; i < o->shown_count; i++) {
+        if (o->shown[i]->owner == owner)
+            atomic_store(&o->shown[i]->ending, true);
+    }
+    if (o->started)
+        bell_ring(&o->filled);
+    else
+        let_go_of_ended(o);
+}
+
+bool outlet_has_routes(const struct outlet *o, const void *owner)
+{
+    for (unsigned i = 0; i < o->shown_count; i++) {
+        if (o->shown[i]->owner == owner)
+            return true;
+    }
+    return false;
+}
+
+struct route *outlet_take_ended(struct outlet *o)
+{
+    for (unsigned i = 0; i < o->shown_count; i++) {
+        struct route *route = o->shown[i];
+        if (!atomic_load(&route->let_go))
+            continue;
+        o->shown_count--;
+        memmove(&o->shown[i], &o->shown[i + 1], (o->shown_count - i) * sizeof *o->shown);
+        return route;
+    }
+    return NULL;
 }
 
 /* A policy, and where it sends what it takes out: made by the main thread, taken over by the
@@ -133,9 +230,9 @@ static void pass(void *arg, struct batch *batch, struct account *account)
 
 bool outlet_waits(const struct outlet *o)
 {
-    bool waits = outlet_route_count(o) > 0;
-    for (unsigned i = 0; waits && i < outlet_route_count(o); i++)
-        waits = o->routes[i]->waits;
+    bool waits = o->shown_count > 0;
+    for (unsigned i = 0; waits && i < o->shown_count; i++)
+        waits = o->shown[i]->waits;
     return waits;
 }
 
@@ -183,9 +280,9 @@ bool outlet_is_changing(const struct outlet *o)
 static bool serve_rings(struct outlet *o)
 {
     bool any = false;
-    for (unsigned i = 0; i < outlet_route_count(o); i++) {
-        struct route *route = o->routes[i];
-        struct batch *batch = ring_take(route->ring);
+    for (unsigned i = 0; i < place_count(o); i++) {
+        struct route *route = place(o, i);
+        struct batch *batch = route ? ring_take(route->ring) : NULL;
         if (!batch)
             continue;
         any = true;
@@ -213,6 +310,7 @@ static void rest(struct outlet *o, uint32_t seen)
 {
     int timeout_ms = o->ops->idle ? o->ops->idle(o->sink) : -1;
     delivery_settle(o->delivery); /* `idle` may have settled records */
+    let_go_of_ended(o);
     timeout_ms = clock_sooner(timeout_ms, delivery_due(o->delivery));
     if (o->policy)
         timeout_ms = clock_sooner(timeout_ms, policy_due(o->policy));
@@ -303,10 +401,11 @@ void outlet_join(struct outlet *o)
     o->started = false;
 }
 
-void outlet_empty(struct outlet *o)
+void outlet_free(struct outlet *o)
 {
+    if (!o)
+        return;
     outlet_join(o);
-    atomic_store(&o->ended, true);
     if (o->sink)
         o->ops->free(o->sink);
     delivery_free(o->delivery);
@@ -315,22 +414,8 @@ void outlet_empty(struct outlet *o)
         policy_free(change->policy);
     free(change);
     policy_free(o->policy);
-    for (unsigned i = 0; i < outlet_route_count(o); i++) {
-        ring_free(o->routes[i]->ring);
-        o->routes[i]->ring = NULL;
-    }
-    o->sink = NULL;
-    o->delivery = NULL;
-    o->policy = NULL;
-}
-
-void outlet_free(struct outlet *o)
-{
-    if (!o)
-        return;
-    outlet_empty(o);
-    for (unsigned i = 0; i < outlet_route_count(o); i++)
-        free(o->routes[i]);
+    for (unsigned i = 0; i < o->shown_count; i++)
+        route_free(o->shown[i]);
     free(o);
 }
 
@@ -339,44 +424,43 @@ const char *outlet_policy_hash(const struct outlet *o)
     return o->policy_hash[0] ? o->policy_hash : NULL;
 }
 
-unsigned outlet_route_count(const struct outlet *o)
-{
-    return atomic_load_explicit(&o->count, memory_order_acquire);
-}
-
-struct named outlet_route_source(const struct outlet *o, unsigned i)
-{
-    return o->routes[i]->source;
-}
-
-struct tally outlet_route_tally(const struct outlet *o, unsigned i)
-{
-    return account_read(&o->routes[i]->account);
-}
-
 struct tally outlet_tally(const struct outlet *o)
 {
-    struct tally sum = {0};
-    for (unsigned i = 0; i < outlet_route_count(o); i++) {
-        struct tally one = outlet_route_tally(o, i);
+    struct tally sum = o->past;
+    for (unsigned i = 0; i < place_count(o); i++) {
+        const struct route *route = place(o, i);
+        struct tally one = route ? account_read(&route->account) : (struct tally){0};
         tally_add(&sum, &one);
     }
     return sum;
 }
 
-const struct ring *outlet_route_ring_of(const struct outlet *o, unsigned i)
+unsigned outlet_route_count(const struct outlet *o)
 {
-    return o->routes[i]->ring;
+    return o->shown_count;
 }
 
-size_t outlet_route_ring(const struct outlet *o, unsigned i, size_t *capacity)
+struct route *outlet_route(const struct outlet *o, unsigned i)
 {
-    const struct ring *ring = o->routes[i]->ring;
-    *capacity = ring ? ring_capacity(ring) : 0;
-    return ring ? ring_octets(ring) : 0;
+    return o->shown[i];
 }
 
-const struct pace *outlet_route_pace(const struct outlet *o, unsigned i)
+struct named route_source(const struct route *route)
 {
-    return &o->routes[i]->pace;
+    return route->source;
+}
+
+struct tally route_tally(const struct route *route)
+{
+    return account_read(&route->account);
+}
+
+const struct pace *route_pace(const struct route *route)
+{
+    return &route->pace;
+}
+
+const struct ring *route_ring(const struct route *route)
+{
+    return route->ring;
 }

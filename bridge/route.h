@@ -13,24 +13,31 @@
 #include "pace.h"
 
 struct outlet;
-
-/* A source or sink by its URL. Of those that bear one, the second has `nth` 2. */
-struct named {
-    const char *url;
-    unsigned nth;
-};
+struct route;
 
 /* Opens the sink. `endpoint` and `host` are borrowed. NULL with the error. Main thread, like all calls
  * here but those that say otherwise. */
 struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
                           struct error *error);
 
-/* Adds the route from a source, at any time: its ring and account. Its URL is borrowed; does it wait where there is no room?
- * False: out of memory, or of routes. */
-bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, struct entrance *entrance);
+/* Adds the route from a source, at any time: its ring and account. Its URL is copied; does it wait where there is no room?
+ * `owner` says whose it is to outlet_end_routes. False: out of memory, or of routes. */
+bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, const void *owner, struct entrance *entrance);
+
+/* Nothing will be put into the rings of this owner any more: once they are empty and all is settled, the outlet's thread lets
+ * go of the routes, and `ended` is rung. */
+void outlet_end_routes(struct outlet *outlet, const void *owner);
+
+/* Are there routes of this owner still? */
+bool outlet_has_routes(const struct outlet *outlet, const void *owner);
+
+/* A route that the outlet's thread let go of, or NULL; the caller frees it. The outlet no longer shows it: under the lock of
+ * those who look at it. */
+struct route *outlet_take_ended(struct outlet *outlet);
+void route_free(struct route *route);
 
 /* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over, with its
- * plan_hash. What its steps
+ * policy_hash. What its steps
  * send elsewhere goes to `gates` (as many as the plan has plan_rejects), which are borrowed; their "source's thread" is the
  * outlet's. False: out of memory, nothing changed. */
 bool outlet_change_policy(struct outlet *outlet, struct policy *policy, const char *hash, struct intake *const *gates,
@@ -63,21 +70,19 @@ bool outlet_ended(const struct outlet *outlet);
 /* Joins the thread, which must be ending. */
 void outlet_join(struct outlet *outlet);
 
-/* The same, and frees all but the accounts; or those too. */
-void outlet_empty(struct outlet *outlet);
+/* After it has ended or never ran: frees everything. Any thread, the last that uses it. */
 void outlet_free(struct outlet *outlet);
 
-/* The routes. Any thread. */
+/* The sum of all routes that there ever were: the outlet's thread, while it runs. */
+struct tally outlet_tally(const struct outlet *outlet);
+
+/* The routes that it shows. Main thread; others under the lock that the main thread holds when it adds routes and takes ended
+ * ones. What is shown is borrowed. */
 unsigned outlet_route_count(const struct outlet *outlet);
-struct named outlet_route_source(const struct outlet *outlet, unsigned i);
-struct tally outlet_tally(const struct outlet *outlet); /* the sum */
-struct tally outlet_route_tally(const struct outlet *outlet, unsigned i);
-const struct pace *outlet_route_pace(const struct outlet *outlet, unsigned i);
-
-/* Main thread, until outlet_empty. */
-const struct ring *outlet_route_ring_of(const struct outlet *outlet, unsigned i);
-
-/* Octets in the route's ring now, and how many fit. */
-size_t outlet_route_ring(const struct outlet *outlet, unsigned i, size_t *capacity);
+struct route *outlet_route(const struct outlet *outlet, unsigned i);
+struct named route_source(const struct route *route);
+struct tally route_tally(const struct route *route);
+const struct pace *route_pace(const struct route *route);
+const struct ring *route_ring(const struct route *route);
 
 #endif

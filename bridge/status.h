@@ -1,22 +1,25 @@
-/* What a hop shows of itself over HTTP (docs/status.md): metrics, health, the ledger, and a page. nng's
- * server answers on nng's threads; it only reads, and while nobody asks nothing of it runs. */
+/* What a running hop shows over HTTP (docs/status.md): metrics, the ledger, health, and a page.
+ *
+ * One thread of the server's answers everything, from copies; it takes no lock that a source or a sink waits for.
+ * Connections, half requests and answers that nobody reads are bounded. */
 #ifndef BRIDGE_STATUS_H
 #define BRIDGE_STATUS_H
 
-#include "error.h"
 #include "hop.h"
 
 struct status;
 
-/* Listens on `address` (ADDR:PORT) and answers at once, though not yet ready. `hop` and `hop_name` are
- * borrowed until status_close. NULL with the error. Main thread, like all calls here. */
-struct status *status_open(const char *address, const char *hop_name, struct hop *hop,
-                           struct error *error);
+/* Listens on the configuration's ADDR:PORT and answers from then on. All is borrowed; `main_bell` is rung when somebody asks
+ * whether the main thread turns. NULL with the error. Main thread, like all calls here. */
+struct status *status_open(const struct config *config, struct hop *hop, struct bell *main_bell, struct error *error);
 
-/* All sources and sinks run, or no longer do: what /readyz answers. NULL is allowed, here and below. */
+/* Do sources and sinks run: what /readyz says. NULL is fine, here and below. */
 void status_set_ready(struct status *status, bool ready);
 
-/* When this returns no answer reads the hop any more. */
+/* The main thread turns: to be called whenever the bell was rung. */
+void status_heartbeat(struct status *status);
+
+/* Ends all connections. The hop is not looked at any more. */
 void status_close(struct status *status);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign.h"
 #include "frame.h"
 
 enum { READ_LEAST = 8192 }; /* a smaller rest of a batch is not worth a read */
@@ -230,7 +231,9 @@ static bool begins_well(const struct stream *s, struct error *error)
 {
     if (s->started || s->left < FRAME_HEADER || load_be32(s->at) == 0)
         return true;
-    return error_set(error, "does not begin with a START or READY control frame: no Frame Streams");
+    const char *name = foreign_name(s->at, s->left);
+    return error_set(error, "does not begin with a START or READY control frame: %s%s",
+                     name ? "it is " : "not Frame Streams", name ? name : "");
 }
 
 static enum stream_result walk(struct stream *s, struct intake *intake, uint32_t frames_max,

@@ -1,40 +1,47 @@
 #include "upstream.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "capped.h"
-#include "json.h"
 #include "log.h"
 
-enum { LINKS_MAX = 1024, LINK_HOPS = 64 };
-
 struct link {
-    uint64_t instance; /* the sender's; new at each of its starts */
-    uint64_t heard;    /* the batch, of all batches, that came last */
+    uint64_t peer;  /* the connection that it came over */
+    uint64_t heard; /* the batch, of all batches, that came last */
     struct sequence sequence;
     bool shared;
     bool finished;
+    bool hops_left_out;
+    struct hop_ledger sender; /* its instance is new at each of its starts */
     unsigned hop_count;
-    struct hop_ledger *hops; /* every hop seen on the way, by instance; the sender among them */
+    struct hop_ledger *hops; /* every hop seen on the way to the sender, by instance */
 };
 
 struct upstream {
-    const char *source;
+    char *source;
     pthread_mutex_t lock;
     struct link **links; /* oldest first */
     unsigned count;
-    uint64_t batches;     /* on all links */
-    uint64_t lost_before; /* on links that had to make room for newer ones */
+    unsigned hop_count; /* over all links */
+    uint64_t batches;   /* on all links */
+    _Atomic uint64_t lost; /* written under the lock */
+    _Atomic uint64_t *total;
 };
 
-struct upstream *upstream_new(const char *source)
+struct upstream *upstream_new(const char *source, _Atomic uint64_t *total)
 {
     struct upstream *upstream = calloc(1, sizeof *upstream);
-    if (!upstream)
+    char *name = strdup(source);
+    if (!upstream || !name) {
+        free(upstream);
+        free(name);
         return NULL;
-    upstream->source = source;
+    }
+    upstream->source = name;
+    upstream->total = total;
     pthread_mutex_init(&upstream->lock, NULL);
     return upstream;
 }
@@ -53,33 +60,80 @@ void upstream_free(struct upstream *upstream)
         link_free(upstream->links[i]);
     free(upstream->links);
     pthread_mutex_destroy(&upstream->lock);
+    free(upstream->source);
     free(upstream);
 }
 
-/* A sender that restarts is a new link: without a bound, a flapping one would fill the memory. The one
- * that was silent for longest makes room. */
-static void forget_quietest(struct upstream *upstream)
+uint64_t upstream_memory(void)
 {
-    unsigned quietest = 0;
-    for (unsigned i = 1; i < upstream->count; i++) {
-        if (upstream->links[i]->heard < upstream->links[quietest]->heard)
-            quietest = i;
-    }
-    struct link **link = &upstream->links[quietest];
-    upstream->lost_before += (*link)->sequence.lost;
-    link_free(*link);
-    upstream->count--;
-    memmove(link, link + 1, (upstream->count - quietest) * sizeof *link);
+    return sizeof(struct upstream) + UPSTREAM_LINKS * (sizeof(struct link) + sizeof(struct link *)) +
+           2 * UPSTREAM_HOPS * sizeof(struct hop_ledger);
 }
 
-static struct link *link_of(struct upstream *upstream, uint64_t instance)
+static unsigned links_of(const struct upstream *upstream, uint64_t peer)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < upstream->count; i++)
+        count += upstream->links[i]->peer == peer;
+    return count;
+}
+
+/* The link that was silent for longest, among those of one connection or (0) of all. */
+static unsigned quietest_of(const struct upstream *upstream, uint64_t peer)
+{
+    unsigned quietest = upstream->count;
+    for (unsigned i = 0; i < upstream->count; i++) {
+        if (peer != 0 && upstream->links[i]->peer != peer)
+            continue;
+        if (quietest == upstream->count || upstream->links[i]->heard < upstream->links[quietest]->heard)
+            quietest = i;
+    }
+    return quietest;
+}
+
+/* Of a connection that shows more than one sender the most, so that no other pays for it. 0: there is none. */
+static uint64_t busiest_peer(const struct upstream *upstream)
+{
+    uint64_t busiest = 0;
+    unsigned most = 1;
+    for (unsigned i = 0; i < upstream->count; i++) {
+        uint64_t peer = upstream->links[i]->peer;
+        unsigned count = peer && peer != busiest ? links_of(upstream, peer) : 0;
+        if (count > most) {
+            most = count;
+            busiest = peer;
+        }
+    }
+    return busiest;
+}
+
+/* What it lost stays in the sum. */
+static void forget(struct upstream *upstream, unsigned at)
+{
+    assert(at < upstream->count);
+    struct link **link = &upstream->links[at];
+    upstream->hop_count -= (*link)->hop_count;
+    link_free(*link);
+    upstream->count--;
+    memmove(link, link + 1, (upstream->count - at) * sizeof *link);
+}
+
+/* A sender that restarts is a new link: without a bound, a flapping one would fill the memory. */
+static void make_room(struct upstream *upstream, uint64_t peer)
+{
+    if (peer != 0 && links_of(upstream, peer) >= UPSTREAM_PEER_LINKS)
+        forget(upstream, quietest_of(upstream, peer));
+    if (upstream->count == UPSTREAM_LINKS)
+        forget(upstream, quietest_of(upstream, busiest_peer(upstream)));
+}
+
+static struct link *link_of(struct upstream *upstream, uint64_t peer, uint64_t instance)
 {
     for (unsigned i = upstream->count; i-- > 0;) {
-        if (upstream->links[i]->instance == instance)
+        if (upstream->links[i]->sender.instance == instance)
             return upstream->links[i];
     }
-    if (upstream->count == LINKS_MAX)
-        forget_quietest(upstream);
+    make_room(upstream, peer);
     struct link **links = realloc(upstream->links, (upstream->count + 1) * sizeof *links);
     if (!links)
         return NULL;
@@ -87,12 +141,11 @@ static struct link *link_of(struct upstream *upstream, uint64_t instance)
     struct link *link = calloc(1, sizeof *link);
     if (!link)
         return NULL;
-    link->instance = instance;
     links[upstream->count++] = link;
     return link;
 }
 
-static void note_hop(struct link *link, const struct hop_ledger *hop)
+static void note_hop(struct upstream *upstream, struct link *link, const struct hop_ledger *hop)
 {
     for (unsigned i = 0; i < link->hop_count; i++) {
         if (link->hops[i].instance == hop->instance) {
@@ -100,71 +153,95 @@ static void note_hop(struct link *link, const struct hop_ledger *hop)
             return;
         }
     }
-    if (link->hop_count == LINK_HOPS)
-        return; /* a fan-in wider than this shows its first hops */
-    struct hop_ledger *hops = realloc(link->hops, (link->hop_count + 1) * sizeof *hops);
-    if (!hops)
+    bool room = link->hop_count < UPSTREAM_LINK_HOPS && upstream->hop_count < UPSTREAM_HOPS;
+    struct hop_ledger *hops = room ? realloc(link->hops, (link->hop_count + 1) * sizeof *hops) : NULL;
+    if (!hops) {
+        link->hops_left_out = true; /* a fan-in wider than this shows its first hops */
         return;
-    link->hops = hops;
-    /* the sender stands last, those before it in the order of their coming */
-    unsigned at = link->hop_count++;
-    if (at > 0 && hops[at - 1].instance == link->instance) {
-        hops[at] = hops[at - 1];
-        at--;
     }
-    hops[at] = *hop;
+    link->hops = hops;
+    link->hops[link->hop_count++] = *hop;
+    upstream->hop_count++;
 }
 
-void upstream_note(struct upstream *upstream, const struct envelope *envelope)
+/* Numbers that a late batch fills are taken back. Whatever senders say, the sum stays a number that can be added to others. */
+static void change_lost(struct upstream *upstream, uint64_t before, uint64_t after)
 {
-    static struct log_limit limit;
-    const struct hop_ledger *sender = &envelope->path[envelope->hops - 1];
-    pthread_mutex_lock(&upstream->lock);
-    struct link *link = link_of(upstream, sender->instance);
-    if (!link) {
-        pthread_mutex_unlock(&upstream->lock);
-        log_limited(&limit, LOG_ERROR, "source %s: out of memory for the ledger of hop %s",
-                    upstream->source, sender->hop);
-        return;
-    }
-    link->heard = ++upstream->batches;
-    bool joins = !link->sequence.joined;
-    bool ends = envelope->final && !link->finished;
-    uint64_t lost = sequence_note(&link->sequence, envelope->sequence, envelope->count,
-                                  envelope->shared, envelope->epoch);
-    link->shared = envelope->shared;
-    link->finished = envelope->final;
-    for (unsigned i = 0; i < envelope->hops; i++)
-        note_hop(link, &envelope->path[i]);
-    pthread_mutex_unlock(&upstream->lock);
-
-    if (joins)
-        log_line(LOG_INFO, "source %s: joined hop %s (instance %016" PRIx64 ") at sequence %" PRIu64,
-                 upstream->source, sender->hop, sender->instance, envelope->sequence);
-    if (lost > 0)
-        log_limited(&limit, LOG_WARN,
-                    "source %s: %" PRIu64 " messages lost on the link from hop %s, before sequence %" PRIu64,
-                    upstream->source, lost, sender->hop, envelope->sequence);
-    if (ends)
-        log_line(LOG_INFO, "source %s: hop %s (instance %016" PRIx64 ") ended at sequence %" PRIu64,
-                 upstream->source, sender->hop, sender->instance, envelope->sequence);
+    uint64_t was = atomic_load_explicit(&upstream->lost, memory_order_relaxed), is;
+    if (after >= before)
+        is = after - before > ENVELOPE_NUMBER_MAX - was ? ENVELOPE_NUMBER_MAX : was + (after - before);
+    else
+        is = before - after > was ? 0 : was - (before - after);
+    atomic_store_explicit(&upstream->lost, is, memory_order_relaxed);
+    if (upstream->total)
+        atomic_fetch_add_explicit(upstream->total, is - was, memory_order_relaxed);
 }
 
 void upstream_lose(struct upstream *upstream, uint64_t messages)
 {
     pthread_mutex_lock(&upstream->lock);
-    upstream->lost_before = capped_add(upstream->lost_before, messages);
+    change_lost(upstream, 0, messages);
     pthread_mutex_unlock(&upstream->lock);
 }
 
-uint64_t upstream_lost(struct upstream *upstream)
+/* Under the lock. What this envelope shows to be lost. */
+static uint64_t note_link(struct upstream *upstream, struct link *link, uint64_t peer,
+                          const struct envelope *envelope)
 {
-    pthread_mutex_lock(&upstream->lock);
-    uint64_t lost = upstream->lost_before;
-    for (unsigned i = 0; i < upstream->count; i++)
-        lost += upstream->links[i]->sequence.lost;
-    pthread_mutex_unlock(&upstream->lock);
+    uint64_t before = link->sequence.lost;
+    uint64_t lost = sequence_note(&link->sequence, envelope->sequence, envelope->count, envelope->shared, envelope->epoch);
+    change_lost(upstream, before, link->sequence.lost);
+    link->peer = peer;
+    link->heard = ++upstream->batches;
+    link->shared = envelope->shared;
+    link->finished = envelope->final;
+    link->sender = envelope->path[envelope->hops - 1];
+    for (unsigned i = 0; i + 1 < envelope->hops; i++) {
+        if (envelope->path[i].instance != link->sender.instance)
+            note_hop(upstream, link, &envelope->path[i]);
+    }
     return lost;
+}
+
+void upstream_note_from(struct upstream *upstream, uint64_t peer, const struct envelope *envelope)
+{
+    static struct log_limit no_memory, joined, losing, ended;
+    assert(envelope->hops > 0 && envelope->hops <= ENVELOPE_HOPS);
+    const struct hop_ledger *sender = &envelope->path[envelope->hops - 1];
+    bool joins = false, ends = false;
+    uint64_t lost = 0;
+    pthread_mutex_lock(&upstream->lock);
+    struct link *link = link_of(upstream, peer, sender->instance);
+    if (link) {
+        joins = !link->sequence.joined;
+        ends = envelope->final && !link->finished;
+        lost = note_link(upstream, link, peer, envelope);
+    }
+    pthread_mutex_unlock(&upstream->lock);
+
+    if (!link)
+        log_limited(&no_memory, LOG_ERROR, "source %s: out of memory for the ledger of hop %s", upstream->source,
+                    sender->hop);
+    if (joins)
+        log_limited(&joined, LOG_INFO, "source %s: joined hop %s (instance %016" PRIx64 ") at sequence %" PRIu64,
+                    upstream->source, sender->hop, sender->instance, envelope->sequence);
+    if (lost > 0)
+        log_limited(&losing, LOG_WARN,
+                    "source %s: %" PRIu64 " messages lost on the link from hop %s, before sequence %" PRIu64,
+                    upstream->source, lost, sender->hop, envelope->sequence);
+    if (ends)
+        log_limited(&ended, LOG_INFO, "source %s: hop %s (instance %016" PRIx64 ") ended at sequence %" PRIu64,
+                    upstream->source, sender->hop, sender->instance, envelope->sequence);
+}
+
+void upstream_note(struct upstream *upstream, const struct envelope *envelope)
+{
+    upstream_note_from(upstream, 0, envelope);
+}
+
+uint64_t upstream_lost(const struct upstream *upstream)
+{
+    return atomic_load_explicit(&upstream->lost, memory_order_relaxed);
 }
 
 void upstream_add_hops(struct upstream *upstream, struct envelope *envelope)
@@ -174,118 +251,53 @@ void upstream_add_hops(struct upstream *upstream, struct envelope *envelope)
         const struct link *link = upstream->links[i];
         for (unsigned k = 0; k < link->hop_count; k++)
             envelope_add_hop(envelope, &link->hops[k]);
+        envelope_add_hop(envelope, &link->sender);
     }
     pthread_mutex_unlock(&upstream->lock);
 }
 
-void tally_json(struct buffer *out, const struct tally *tally)
+void link_copies_free(struct link_copy *links, unsigned count)
 {
-    json_number(out, "received", tally->received);
-    json_number(out, "delivered", tally->delivered);
-    json_number(out, "dropped", tally->dropped);
-    json_number(out, "filtered", tally->filtered);
-    json_number(out, "rejected", tally->rejected);
-    json_number(out, "malformed", tally->malformed);
-    json_number(out, "failed", tally->failed);
-    json_number(out, "in_flight", tally->in_flight);
+    for (unsigned i = 0; i < count; i++)
+        free(links[i].hops);
+    free(links);
 }
 
-static void instance_json(struct buffer *out, uint64_t instance)
-{
-    char text[17];
-    snprintf(text, sizeof text, "%016" PRIx64, instance);
-    json_text(out, "instance", text);
-}
-
-static const struct hop_ledger *sender_of(const struct link *link)
-{
-    static const struct hop_ledger unknown = {.hop = "?"};
-    return link->hop_count ? &link->hops[link->hop_count - 1] : &unknown;
-}
-
-static void link_json(const struct upstream *upstream, const struct link *link, struct buffer *out)
+static bool copy_link(const struct link *link, struct link_copy *copy)
 {
     const struct sequence *s = &link->sequence;
-    json_open(out, NULL, '{');
-    json_text(out, "source", upstream->source);
-    json_text(out, "hop", sender_of(link)->hop);
-    instance_json(out, link->instance);
-    json_number(out, "joined_at", s->joined_at);
-    json_number(out, "next", s->next);
-    json_number(out, "received", s->received);
-    json_number(out, "lost", s->lost);
-    json_number(out, "duplicates", s->duplicates);
-    json_bool(out, "shared", link->shared);
-    json_bool(out, "finished", link->finished);
-    json_open(out, "path", '[');
-    for (unsigned i = 0; i < link->hop_count; i++) {
-        json_open(out, NULL, '{');
-        json_text(out, "hop", link->hops[i].hop);
-        instance_json(out, link->hops[i].instance);
-        tally_json(out, &link->hops[i].tally);
-        json_number(out, "lost", link->hops[i].lost);
-        json_close(out, '}');
-    }
-    json_close(out, ']');
-    json_close(out, '}');
+    *copy = (struct link_copy){
+        .sender = link->sender,
+        .joined_at = s->joined_at,
+        .next = s->next,
+        .received = s->received,
+        .lost = s->lost,
+        .duplicates = s->duplicates,
+        .shared = link->shared,
+        .finished = link->finished,
+        .hops_left_out = link->hops_left_out,
+        .hop_count = link->hop_count,
+    };
+    if (link->hop_count == 0)
+        return true;
+    copy->hops = malloc(link->hop_count * sizeof *copy->hops);
+    if (copy->hops)
+        memcpy(copy->hops, link->hops, link->hop_count * sizeof *copy->hops);
+    return copy->hops != NULL;
 }
 
-void upstream_json(struct upstream *upstream, struct buffer *out)
+struct link_copy *upstream_copy(struct upstream *upstream, unsigned *count)
 {
     pthread_mutex_lock(&upstream->lock);
-    for (unsigned i = 0; i < upstream->count; i++)
-        link_json(upstream, upstream->links[i], out);
+    unsigned all = upstream->count, copied = 0;
+    struct link_copy *copies = all ? calloc(all, sizeof *copies) : NULL;
+    while (copies && copied < all && copy_link(upstream->links[copied], &copies[copied]))
+        copied++;
     pthread_mutex_unlock(&upstream->lock);
-}
-
-static void link_print(const struct upstream *upstream, const struct link *link, FILE *out)
-{
-    const struct sequence *s = &link->sequence;
-    fprintf(out, "  upstream of %s: hop %s, instance %016" PRIx64 "%s\n", upstream->source,
-            sender_of(link)->hop, link->instance, link->finished ? ", ended" : "");
-    fprintf(out, "    link: joined at %" PRIu64 ", received %" PRIu64 ", lost %" PRIu64, s->joined_at,
-            s->received, s->lost);
-    if (s->duplicates)
-        fprintf(out, ", twice %" PRIu64, s->duplicates);
-    fprintf(out, "%s\n", link->shared ? " (shared with other receivers: gaps are not judged)" : "");
-    for (unsigned i = 0; i < link->hop_count; i++) {
-        const struct hop_ledger *h = &link->hops[i];
-        fprintf(out,
-                "    hop %-12s received %" PRIu64 " = delivered %" PRIu64 " + dropped %" PRIu64
-                " + filtered %" PRIu64,
-                h->hop, h->tally.received, h->tally.delivered, h->tally.dropped, h->tally.filtered);
-        if (h->tally.rejected)
-            fprintf(out, " + rejected %" PRIu64, h->tally.rejected);
-        fprintf(out, " + malformed %" PRIu64 " + failed %" PRIu64 " + in flight %" PRIu64 "; lost before it %" PRIu64 "\n",
-                h->tally.malformed, h->tally.failed, h->tally.in_flight, h->lost);
+    *count = all;
+    if (copies && copied < all) {
+        link_copies_free(copies, copied);
+        copies = NULL;
     }
-}
-
-void upstream_print(struct upstream *upstream, FILE *out)
-{
-    pthread_mutex_lock(&upstream->lock);
-    for (unsigned i = 0; i < upstream->count; i++)
-        link_print(upstream, upstream->links[i], out);
-    pthread_mutex_unlock(&upstream->lock);
-}
-
-void upstream_visit(struct upstream *upstream,
-                    void (*visit)(void *arg, const struct link_view *link), void *arg)
-{
-    pthread_mutex_lock(&upstream->lock);
-    for (unsigned i = 0; i < upstream->count; i++) {
-        const struct link *link = upstream->links[i];
-        const struct link_view view = {
-            .source = upstream->source,
-            .hop = sender_of(link)->hop,
-            .instance = link->instance,
-            .sequence = &link->sequence,
-            .shared = link->shared,
-            .finished = link->finished,
-            .hops = link->hops,
-            .hop_count = link->hop_count,
-        };
-        visit(arg, &view);
-    }
-    pthread_mutex_unlock(&upstream->lock);
+    return copies;
 }

@@ -96,8 +96,6 @@ static void bus_destroy(struct tap_output *output)
     free(bus);
 }
 
-/* Opens the adapter's sink, so that a mistake is an error of tap_open; its thread starts in
- * bus_open. */
 static bool put_policy_to_work(struct bus *bus, struct error *error)
 {
     struct policy *policy = bus->endpoint.policy;
@@ -108,6 +106,8 @@ static bool put_policy_to_work(struct bus *bus, struct error *error)
     return error_set(error, "out of memory");
 }
 
+/* Opens the adapter's sink, so that a mistake is an error of tap_open; its thread starts in
+ * bus_open. */
 static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
 {
     bus->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -127,7 +127,7 @@ static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
         return false;
     if (!put_policy_to_work(bus, error))
         return false;
-    return outlet_add_route(bus->outlet, (struct named){.url = "tap", .nth = 1}, false,
+    return outlet_add_route(bus->outlet, (struct named){.url = "tap", .nth = 1}, false, bus,
                             &bus->entrance) ||
            error_set(error, "out of memory for the ring");
 }

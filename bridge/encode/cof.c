@@ -8,20 +8,16 @@
  * docs/cof.md. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "../capped.h"
 #include "../clock.h"
 #include "../json_string.h"
 #include "../scan/dns_check.h"
 #include "../scan/dns_question.h"
-#include "../scan/dns_type.h"
 #include "../scan/dnstap.h"
-#include "../scan/rdata_rewrite.h"
+#include "../scan/rcode.h"
+#include "cof_sets.h"
 #include "cof_table.h"
 #include "encoder.h"
 #include "flat.h"
@@ -31,8 +27,12 @@
 enum {
     FLAG_RESPONSE = 0x8000,
     FLAG_TRUNCATED = 0x0200,
-    RECORDS_MAX = 1024,  /* of one RRset */
-    CLASSES = 4,         /* of which RDATA is printed; the rest are of updates and questions */
+    OPCODE = 0x7800, /* 0: QUERY */
+    NOERROR = 0,
+    NXDOMAIN = 3,
+    DNS_INVENTED = 410227200, /* 1983: no message is older */
+    CLOCK_IS_SET = 1704067200, /* 2024: a clock that is earlier knows nothing of today */
+    AHEAD_MAX = 24 * 3600,
     MESSAGE_ROOM = 4096, /* in the table, that a usual message is given, and for each octet of it */
     TEXT_PER_OCTET = 8,
 };
@@ -40,12 +40,10 @@ enum {
 struct encoder {
     struct cof_table *table;
     int64_t window_ms, until_ms; /* of the window that is open */
-    uint64_t seed;
     size_t given; /* at the end of a window: so much of the table was given out */
     struct buffer text, canonical;
-    uint32_t order[RECORDS_MAX];
-    struct dns_record records[RECORDS_MAX];
-    uint64_t hashes[RECORDS_MAX];
+    struct cof_sets sets;
+    struct cof_entry *entries[COF_RECORDS_MAX]; /* of the message's RRsets */
 };
 
 static const struct option_spec cof_options[] = {
@@ -69,6 +67,7 @@ static void cof_free(struct encoder *e)
     cof_table_free(e->table);
     buffer_free(&e->text);
     buffer_free(&e->canonical);
+    buffer_free(&e->sets.canonical);
     free(e);
 }
 
@@ -78,7 +77,7 @@ static struct encoder *cof_new(const struct options *options, struct error *erro
     if (e) {
         e->window_ms = (int64_t)options_number(options, "window");
         e->table = cof_table_new(options_number(options, "memory"));
-        if (e->table && getrandom(&e->seed, sizeof e->seed, 0) == sizeof e->seed)
+        if (e->table && siphash_key_make(&e->sets.key))
             return e;
         cof_free(e);
     }
@@ -86,34 +85,21 @@ static struct encoder *cof_new(const struct options *options, struct error *erro
     return NULL;
 }
 
-/* RDATA whatever the case of its names and their compression. */
-static uint64_t hash_rdata(struct encoder *e, struct octets dns, const struct dns_record *record)
-{
-    buffer_clear(&e->canonical);
-    rdata_put_lower(dns, record, &e->canonical);
-    return XXH3_64bits_withSeed(e->canonical.data, e->canonical.len, e->seed);
-}
-
-/* What the RRset is: name, type, class, RDATA in any order, zone, sensor. */
-static struct cof_key key_of(struct encoder *e, const struct question *owner, unsigned count,
+/* What an entry is of: the RRset, the zone, the sensor. */
+static struct cof_key key_of(struct encoder *e, const struct cof_set *set,
                              const struct dnstap_view *view)
 {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < count; i++)
-        sum += e->hashes[i];
-    buffer_clear(&e->canonical);
     struct question zone = {.name_len = 0};
     const struct dns_name name = {view->query_zone.data, 0, view->query_zone.len};
     if (view->query_zone.len > 0 && !question_read_name(name, &zone))
         zone.name_len = 0;
-    const uint32_t fixed[4] = {e->records[0].type, e->records[0].class, count, zone.name_len};
-    buffer_put(&e->canonical, fixed, sizeof fixed);
-    buffer_put(&e->canonical, &sum, sizeof sum);
-    buffer_put(&e->canonical, owner->name, owner->name_len);
+    buffer_clear(&e->canonical);
+    buffer_put(&e->canonical, &set->hash, sizeof set->hash);
+    buffer_put(&e->canonical, &zone.name_len, sizeof zone.name_len);
     buffer_put(&e->canonical, zone.name, zone.name_len);
     buffer_put(&e->canonical, view->identity.data, view->identity.len);
-    XXH128_hash_t hash = XXH3_128bits_withSeed(e->canonical.data, e->canonical.len, e->seed);
-    return (struct cof_key){.high = hash.high64, .low = hash.low64};
+    const struct siphash hash = cof_hash_of(&e->sets, &e->canonical);
+    return (struct cof_key){.high = hash.high, .low = hash.low};
 }
 
 static void put_rdata(struct octets dns, const struct dns_record *record, struct buffer *out)
@@ -121,40 +107,32 @@ static void put_rdata(struct octets dns, const struct dns_record *record, struct
     const struct octets rdata = {dns.data + record->rdata, record->rdata_len};
     buffer_put_char(out, '"');
     size_t from = out->len;
-    if (rdata.len > 0 && record->class <= CLASSES)
+    if (rdata.len > 0)
         rdata_put(dns, record, RDATA_PLAIN, out);
     else
         rdata_put_unknown(rdata, out);
     json_string_seal(out, from);
 }
 
-/* Records of one set come in any order: the text has them in the order of their hashes, so that it
- * is the same for the same set while the program runs. */
-static void sort(struct encoder *e, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        unsigned k = i;
-        for (; k > 0 && e->hashes[e->order[k - 1]] > e->hashes[i]; k--)
-            e->order[k] = e->order[k - 1];
-        e->order[k] = i;
-    }
-}
-
-static void make_text(struct encoder *e, struct octets dns, const struct question *owner,
-                      unsigned count, const struct dnstap_view *view)
+/* The records stand in the order of their hashes, so that the text is the same for the same set while the
+ * program runs. False: out of memory. */
+static bool make_text(struct encoder *e, struct octets dns, const struct cof_set *set,
+                      const struct dnstap_view *view)
 {
     struct buffer *out = &e->text;
+    const struct dns_record *first = cof_sets_record(&e->sets, set->first);
+    struct question owner;
     buffer_clear(out);
-    sort(e, count);
+    question_read_name(first->owner, &owner); /* sound, or it would be in no set */
     FLAT_PUT(out, ",\"rrname\":");
-    flat_name_put((struct dns_name){owner->name, 0, owner->name_len}, out);
+    flat_name_put((struct dns_name){owner.name, 0, owner.name_len}, out);
     FLAT_PUT(out, ",\"rrtype\":");
-    flat_type_put(e->records[0].type, out);
+    flat_type_put(first->type, out);
     FLAT_PUT(out, ",\"rdata\":[");
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < set->count; i++) {
         if (i > 0)
             buffer_put_char(out, ',');
-        put_rdata(dns, &e->records[e->order[i]], out);
+        put_rdata(dns, cof_sets_record(&e->sets, set->first + i), out);
     }
     buffer_put_char(out, ']');
     if (view->query_zone.len > 0) {
@@ -166,12 +144,23 @@ static void make_text(struct encoder *e, struct octets dns, const struct questio
         json_string_put(view->identity, JSON_STRING_PLAIN, out);
     }
     FLAT_PUT(out, "}\n");
+    return !out->failed;
 }
 
-static uint64_t time_of(const struct dnstap_view *view)
+/* When the response was seen. False: the message does not say. */
+static bool time_of(const struct dnstap_view *view, uint64_t *when)
 {
-    return dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC) ? view->response_time_sec
-                                                          : view->query_time_sec;
+    const bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
+    *when = response ? view->response_time_sec : view->query_time_sec;
+    return response || dnstap_has(view, DNSTAP_HAS_QUERY_TIME_SEC);
+}
+
+/* One absurd time would stand in a database for ever as the first or the last. */
+static bool is_possible(uint64_t when)
+{
+    const int64_t now = clock_ms(CLOCK_REALTIME) / 1000;
+    const uint64_t latest = now > CLOCK_IS_SET ? (uint64_t)now + AHEAD_MAX : UINT32_MAX;
+    return when >= DNS_INVENTED && when <= latest;
 }
 
 /* The text of all RRsets of a message is no longer than this. Names that are compressed to two
@@ -188,81 +177,60 @@ static size_t text_at_most(struct octets dns)
            records * (NAMES * NAME_TEXT + RECORD_TEXT);
 }
 
-enum noted { NOTED, NO_ROOM, NO_MEMORY };
-
-/* The `count` records are one RRset, seen in this message. */
-static enum noted note(struct encoder *e, struct octets dns, unsigned count,
-                       const struct dnstap_view *view)
+/* The entry of a set, a new one with a count of 0 if it is not there yet. NULL: there is no memory for it. */
+static struct cof_entry *entry_of(struct encoder *e, struct octets dns, const struct cof_set *set,
+                                  const struct dnstap_view *view)
 {
-    struct question owner;
-    if (!question_read_name(e->records[0].owner, &owner))
-        return NOTED;
-    for (unsigned i = 0; i < count; i++)
-        e->hashes[i] = hash_rdata(e, dns, &e->records[i]);
-    struct cof_key key = key_of(e, &owner, count, view);
+    const struct cof_key key = key_of(e, set, view);
+    if (e->canonical.failed || e->sets.canonical.failed)
+        return NULL;
     struct cof_entry *entry = cof_table_find(e->table, key);
-    uint64_t when = time_of(view);
-    if (!entry) {
-        make_text(e, dns, &owner, count, view);
-        if (e->text.failed || e->canonical.failed)
-            return NO_MEMORY;
-        entry = cof_table_add(e->table, key, e->text.data, e->text.len);
-        if (!entry)
-            return NO_ROOM;
-        entry->first = entry->last = when;
-    }
-    entry->count = capped_add(entry->count, capped_add(1, view->repeats));
-    entry->first = when < entry->first ? when : entry->first;
-    entry->last = when > entry->last ? when : entry->last;
-    return NOTED;
+    if (entry || !make_text(e, dns, set, view))
+        return entry;
+    return cof_table_add(e->table, key, e->text.data, e->text.len);
 }
 
-/* Is the record of the set whose first one stands in `records`? Sets stand together. */
-static bool joins(struct encoder *e, const struct dns_record *record, unsigned count)
+static void note(struct cof_entry *entry, uint64_t when, uint64_t times)
 {
-    struct question a, b;
-    const struct dns_record *first = &e->records[0];
-    if (count == 0 || count == RECORDS_MAX || record->type != first->type ||
-        record->class != first->class || record->section != first->section)
-        return false;
-    return question_read_name(record->owner, &a) && question_read_name(first->owner, &b) &&
-           a.name_len == b.name_len && memcmp(a.name, b.name, a.name_len) == 0;
+    const bool fresh = entry->count == 0;
+    entry->count = capped_add(entry->count, times);
+    entry->first = fresh || when < entry->first ? when : entry->first;
+    entry->last = fresh || when > entry->last ? when : entry->last;
 }
 
-static bool is_data(const struct dns_record *record)
-{
-    enum { TYPE_SIG = 24, TYPE_TSIG = 250, TYPE_TKEY = 249 };
-    return record->type != DNS_TYPE_OPT && record->type != TYPE_TSIG && record->type != TYPE_TKEY &&
-           record->type != TYPE_SIG;
-}
-
-/* Every RRset of the message. One that finds no room even in an empty table, halfway, has failed.
- */
-static enum encode_result note_all(struct encoder *e, struct octets dns,
+/* Every RRset of the message, or none: one that finds no room even in an empty table has failed. */
+static enum encode_result note_all(struct encoder *e, struct octets dns, uint64_t when,
                                    const struct dnstap_view *view)
 {
-    struct dns_walk walk;
-    struct dns_record record;
+    struct cof_set set;
     unsigned count = 0;
-    bool any = false;
-    enum noted noted = NOTED;
-    if (!dns_message_ok(dns) || !dns_walk_begin(&walk, dns))
-        return ENCODE_MALFORMED;
-    while (noted == NOTED && dns_walk_record(&walk, &record)) {
-        if (count > 0 && !joins(e, &record, count)) {
-            noted = note(e, dns, count, view);
-            count = 0;
-        }
-        if (is_data(&record)) {
-            e->records[count++] = record;
-            any = true;
-        }
-    }
-    if (noted == NOTED && count > 0)
-        noted = note(e, dns, count, view);
-    if (noted != NOTED)
+    const struct cof_mark mark = cof_table_mark(e->table);
+    if (!cof_sets_find(&e->sets, dns))
         return ENCODE_FAILED;
-    return any ? ENCODE_HELD : ENCODE_FILTERED;
+    while (cof_sets_next(&e->sets, &set)) {
+        struct cof_entry *entry = entry_of(e, dns, &set, view);
+        if (!entry) {
+            cof_table_take_back(e->table, mark);
+            bool memory = !e->text.failed && !e->canonical.failed && !e->sets.canonical.failed;
+            return memory && mark.count > 0 ? ENCODE_FULL : ENCODE_FAILED; /* an empty table has more room */
+        }
+        e->entries[count++] = entry;
+    }
+    for (unsigned i = 0; i < count; i++)
+        note(e->entries[i], when, capped_add(1, view->repeats));
+    return count > 0 ? ENCODE_HELD : ENCODE_FILTERED;
+}
+
+/* Is it an answer to a query that says what there is? Other opcodes' records are what a client wrote, and
+ * those beside an error say little. */
+static bool is_answer(struct octets dns)
+{
+    unsigned rcode;
+    if (dns.len < 12)
+        return false;
+    const unsigned flags = load_be16(dns.data + 2);
+    return flags & FLAG_RESPONSE && !(flags & (FLAG_TRUNCATED | OPCODE)) && rcode_read(dns, &rcode) &&
+           (rcode == NOERROR || rcode == NXDOMAIN);
 }
 
 static enum encode_result cof_message(struct encoder *e, struct frame message, struct buffer *out)
@@ -271,16 +239,20 @@ static enum encode_result cof_message(struct encoder *e, struct frame message, s
     (void)out;
     if (!dnstap_scan(message, &view))
         return ENCODE_MALFORMED;
+    if (view.type == DNSTAP_TYPE_MESSAGE && !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
+        return ENCODE_MALFORMED;
     const struct octets dns = view.response_message;
-    if (view.message_type % 2 != 0 || dns.len < 12 || !(dns.data[2] & FLAG_RESPONSE >> 8) ||
-        dns.data[2] & FLAG_TRUNCATED >> 8)
+    uint64_t when;
+    if (view.message_type % 2 != 0 || !is_answer(dns) || !time_of(&view, &when))
         return ENCODE_FILTERED;
+    if (!is_possible(when) || dns.len > COF_DNS_MAX || !dns_message_ok(dns))
+        return ENCODE_MALFORMED;
     bool empty = cof_table_is_empty(e->table);
     if (!empty && cof_table_room(e->table) < text_at_most(dns))
         return ENCODE_FULL;
     if (empty)
         e->until_ms = clock_ms(CLOCK_MONOTONIC) + e->window_ms;
-    return note_all(e, dns, &view);
+    return note_all(e, dns, when, &view);
 }
 
 static int64_t cof_due(const struct encoder *e)

@@ -1,9 +1,11 @@
 #include "cof_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ALIGNMENT = 8, USUAL_ENTRY = 256 };
+#define TAKEN_BACK UINT32_MAX /* in the index: no entry begins so far behind */
 
 struct cof_table {
     uint8_t *octets;
@@ -71,8 +73,9 @@ struct cof_entry *cof_table_add(struct cof_table *t, struct cof_key key, const v
                                 size_t len)
 {
     if (len > UINT32_MAX || t->size - t->used < size_of(len) || (t->count + 1) * 4 > t->slots * 3 ||
-        t->used / ALIGNMENT + 1 > UINT32_MAX)
+        t->used / ALIGNMENT + 1 >= TAKEN_BACK)
         return NULL;
+    assert(t->used % ALIGNMENT == 0);
     struct cof_entry *entry = entry_at(t, t->used);
     *entry = (struct cof_entry){.key = key, .len = (uint32_t)len};
     memcpy(entry->text, text, len);
@@ -80,6 +83,31 @@ struct cof_entry *cof_table_add(struct cof_table *t, struct cof_key key, const v
     t->used += size_of(len);
     t->count++;
     return entry;
+}
+
+struct cof_mark cof_table_mark(const struct cof_table *t)
+{
+    return (struct cof_mark){.used = t->used, .count = t->count};
+}
+
+/* An entry that came later stands in the index behind those with which it shares a place: with all that came
+ * since the mark gone, nothing behind a gap belongs before it. */
+void cof_table_take_back(struct cof_table *t, struct cof_mark mark)
+{
+    size_t at = mark.used;
+    while (at < t->used) {
+        const struct cof_entry *entry = entry_at(t, at);
+        size_t slot = entry->key.low & (t->slots - 1);
+        while (t->index[slot] != at / ALIGNMENT + 1)
+            slot = (slot + 1) & (t->slots - 1);
+        t->index[slot] = TAKEN_BACK;
+        at += size_of(entry->len);
+    }
+    for (size_t slot = 0; slot < t->slots && t->count > mark.count; slot++) {
+        t->count -= t->index[slot] == TAKEN_BACK;
+        t->index[slot] = t->index[slot] == TAKEN_BACK ? 0 : t->index[slot];
+    }
+    t->used = mark.used;
 }
 
 const struct cof_entry *cof_table_next(const struct cof_table *t, size_t *at)

@@ -32,6 +32,13 @@ struct cof_entry *cof_table_find(const struct cof_table *table, struct cof_key k
 struct cof_entry *cof_table_add(struct cof_table *table, struct cof_key key, const void *text,
                                 size_t len);
 
+/* Takes back the entries that were added since a mark. */
+struct cof_mark {
+    size_t used, count;
+};
+struct cof_mark cof_table_mark(const struct cof_table *table);
+void cof_table_take_back(struct cof_table *table, struct cof_mark mark);
+
 /* The entries in the order in which they came: the first with *at 0. NULL behind the last. */
 const struct cof_entry *cof_table_next(const struct cof_table *table, size_t *at);
 

@@ -35,7 +35,7 @@ struct encoder_ops {
                                   struct buffer *out);
 
     /* Of an encoder that makes records of many messages, else NULL, all three. When is what it holds due (CLOCK_MONOTONIC, ms;
-     * -1: it holds nothing)? And once it is: appends the next record; false behind the last, and it is empty again. Nothing else
+     * -1: it holds nothing)? And once it is: appends the next record (`out->failed`: it is lost); false behind the last, and it is empty again. Nothing else
      * is called in between. The octets that it may take. */
     int64_t (*due)(const struct encoder *encoder);
     bool (*next)(struct encoder *encoder, struct buffer *out);

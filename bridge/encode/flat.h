@@ -42,11 +42,11 @@ void flat_event_put(struct flat *flat, const struct dnstap_view *view,
 /* The fields of the Dnstap that both kinds have: identity, version, extra. */
 void flat_sender_put(const struct dnstap_view *view, struct buffer *out);
 
-/* The fields of a DNS message, or parse_error. */
+/* The fields of a DNS message as far as it can be read, and parse_error where that is not all of it. */
 void flat_dns_put(struct flat *flat, struct octets dns, struct buffer *out);
 
-/* The field `edns` of an OPT record. */
-void flat_edns_put(struct octets message, const struct dns_record *opt, struct buffer *out);
+/* The field `edns` of an OPT record, with its options if they are `sound`. */
+void flat_edns_put(struct octets message, const struct dns_record *opt, bool sound, struct buffer *out);
 
 /* Single values, with their quotes. A broken name is empty, and false. */
 bool flat_name_put(struct dns_name name, struct buffer *out);

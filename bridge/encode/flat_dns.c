@@ -165,28 +165,40 @@ static void put_data(struct octets message, const struct dns_record *record, str
     json_string_seal(out, from);
 }
 
+/* RDATA that breaks the rules of its type, as RFC 3597 writes what is unknown. */
+static void put_broken_data(struct octets rdata, struct buffer *out)
+{
+    buffer_put_char(out, '"');
+    size_t from = out->len;
+    rdata_put_unknown(rdata, out);
+    json_string_seal(out, from);
+}
+
 static void put_record(struct flat *flat, struct octets message, const struct dns_record *record,
-                       struct places *places, struct buffer *out)
+                       bool sound, struct places *places, struct buffer *out)
 {
     FLAT_PUT(out, "{\"name\":");
     put_name(places, record->owner, out);
     put_kind(flat, record, out);
     put_unsigned(record->ttl, out);
     FLAT_PUT(out, ",\"data\":");
-    put_data(message, record, places, out);
+    if (sound)
+        put_data(message, record, places, out);
+    else
+        put_broken_data((struct octets){message.data + record->rdata, record->rdata_len}, out);
     buffer_put_char(out, '}');
 }
 
 /* One list after the other; a list that would be empty is left out. */
 struct lists {
     enum dns_section open; /* DNS_QUESTION: none */
-    bool edns;
+    bool edns, edns_sound;
     struct dns_record opt;
     struct places places;
 };
 
 static void put_in_list(struct flat *flat, struct octets message, const struct dns_record *record,
-                        struct lists *lists, struct buffer *out)
+                        bool sound, struct lists *lists, struct buffer *out)
 {
     static const char *const keys[] = {"", ",\"answers\":[", ",\"authorities\":[",
                                        ",\"additionals\":["};
@@ -198,29 +210,33 @@ static void put_in_list(struct flat *flat, struct octets message, const struct d
         buffer_put_string(out, keys[record->section]);
         lists->open = record->section;
     }
-    put_record(flat, message, record, &lists->places, out);
+    put_record(flat, message, record, sound, &lists->places, out);
 }
 
+/* False: something is broken; the rest is there all the same, as far as the message can be walked. */
 static bool put_records(struct flat *flat, struct dns_walk *walk, struct lists *lists,
                         struct buffer *out)
 {
     struct dns_record record;
+    bool all_sound = true;
 
     while (dns_walk_record(walk, &record)) {
-        if (!dns_rdata_ok(walk->message, &record))
-            return false;
+        const bool sound = dns_rdata_ok(walk->message, &record);
+        all_sound = all_sound && sound;
         if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
             lists->edns = true;
+            lists->edns_sound = sound;
             lists->opt = record;
         } else if (!flat->question_only) {
-            put_in_list(flat, walk->message, &record, lists, out);
+            put_in_list(flat, walk->message, &record, sound, lists, out);
         }
     }
     if (lists->open != DNS_QUESTION)
         buffer_put_char(out, ']');
-    return !walk->bad;
+    return all_sound && !walk->bad;
 }
 
+/* What can be read of it. False: not all of it. */
 static bool put_message(struct flat *flat, struct octets dns, struct buffer *out)
 {
     struct dns_walk walk;
@@ -235,19 +251,16 @@ static bool put_message(struct flat *flat, struct octets dns, struct buffer *out
     put_header(flat, walk.header, out);
     if (dns_walk_question(&walk, &question))
         put_question(flat, &lists.places, &question, out);
-    if (!put_records(flat, &walk, &lists, out))
-        return false;
+    const bool sound = put_records(flat, &walk, &lists, out);
     put_rcode(flat, (walk.header.flags & 15u) | (lists.edns ? lists.opt.ttl >> 24 << 4 : 0), out);
     if (lists.edns)
-        flat_edns_put(dns, &lists.opt, out);
-    return true;
+        flat_edns_put(dns, &lists.opt, lists.edns_sound, out);
+    return sound;
 }
 
 void flat_dns_put(struct flat *flat, struct octets dns, struct buffer *out)
 {
-    size_t before = out->len;
     if (!put_message(flat, dns, out)) {
-        out->len = before;
         FLAT_PUT(out, ",\"parse_error\":\"");
         buffer_put_string(out, dns_reason(dns));
         buffer_put_char(out, '"');

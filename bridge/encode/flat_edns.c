@@ -98,7 +98,7 @@ static void put_one(uint16_t code, struct octets value, struct buffer *out)
     buffer_put_char(out, '}');
 }
 
-void flat_edns_put(struct octets message, const struct dns_record *opt, struct buffer *out)
+void flat_edns_put(struct octets message, const struct dns_record *opt, bool sound, struct buffer *out)
 {
     struct reader r = dns_rdata_reader(message, opt);
     struct octets value;
@@ -110,7 +110,7 @@ void flat_edns_put(struct octets message, const struct dns_record *opt, struct b
     FLAT_PUT(out, ",\"udp\":");
     put_unsigned(opt->class, out);
     buffer_put_string(out, opt->ttl & 0x8000 ? ",\"do\":true" : ",\"do\":false");
-    for (; dns_coded_next(&r, &code, &value); any = true) {
+    for (; sound && dns_coded_next(&r, &code, &value); any = true) {
         buffer_put_string(out, any ? "," : ",\"options\":[");
         put_one(code, value, out);
     }

@@ -65,7 +65,8 @@ void flat_enum_put(const char *name, int64_t number, struct buffer *out)
 
 bool flat_time_put(struct flat *flat, uint64_t second, uint32_t nanosecond, struct buffer *out)
 {
-    if (second > (uint64_t)MOMENT_LAST - 4) /* nanoseconds may carry over */
+    enum { BILLION = 1000000000 }; /* nanoseconds may carry over */
+    if (second > (uint64_t)MOMENT_LAST || second + nanosecond / BILLION > (uint64_t)MOMENT_LAST)
         return false;
     moment_put(&flat->moment, (int64_t)second, nanosecond, 'T', out);
     FLAT_PUT(out, "Z\"");

@@ -10,7 +10,7 @@ enum encode_result dnsobs_make(const struct dnstap_view *view, struct buffer *ou
     if (!dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE) || view->response_address.len == 0 ||
         !dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC))
         return ENCODE_FILTERED;
-    if (!nmsg_question_read(view->response_message, &question))
+    if (!nmsg_question_read(view->response_message, view->query_message, &question))
         return ENCODE_MALFORMED;
     wire_number(1, view->response_time_sec, out);
     wire_octets(2, view->response_address, out);

@@ -1,5 +1,6 @@
 #include "payload.h"
 
+#include "../clock.h"
 #include "../scan/event.h"
 
 static const struct {
@@ -33,7 +34,8 @@ void nmsg_maker_free(struct nmsg_maker *maker)
     buffer_free(&maker->made);
 }
 
-/* The message's own time: the response's of a response, else the query's, else the other. */
+/* The message's own time: the response's of a response, else the query's, else the other; of a message without a
+ * time the present one, for a payload has to have one and 1970 would be wrong. */
 static void set_time(const struct dnstap_view *view, struct nmsg_payload *payload)
 {
     struct event_view event;
@@ -44,6 +46,12 @@ static void set_time(const struct dnstap_view *view, struct nmsg_payload *payloa
     }
     bool query = dnstap_has(view, DNSTAP_HAS_QUERY_TIME_SEC);
     bool response = dnstap_has(view, DNSTAP_HAS_RESPONSE_TIME_SEC);
+    if (!query && !response) {
+        const int64_t now = clock_ms(CLOCK_REALTIME);
+        payload->second = now / 1000;
+        payload->nanosecond = (uint32_t)(now % 1000) * 1000000;
+        return;
+    }
     bool use_response = response && (view->message_type % 2 == 0 || !query);
     payload->second = (int64_t)(use_response ? view->response_time_sec : view->query_time_sec);
     payload->nanosecond = use_response ? view->response_time_nsec : view->query_time_nsec;
@@ -54,6 +62,8 @@ enum encode_result nmsg_make(struct nmsg_maker *maker, struct frame message,
 {
     struct dnstap_view view;
     if (!dnstap_scan(message, &view))
+        return ENCODE_MALFORMED;
+    if (view.type == DNSTAP_TYPE_MESSAGE && !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
         return ENCODE_MALFORMED;
     *payload = (struct nmsg_payload){
         .vendor = NMSG_VENDOR_BASE,
@@ -66,8 +76,8 @@ enum encode_result nmsg_make(struct nmsg_maker *maker, struct frame message,
     set_time(&view, payload);
     if (!maker->make)
         return ENCODE_OK;
-    if (view.type != DNSTAP_TYPE_MESSAGE || !dnstap_has(&view, DNSTAP_HAS_MESSAGE))
-        return view.type == DNSTAP_TYPE_MESSAGE ? ENCODE_MALFORMED : ENCODE_FILTERED;
+    if (view.type != DNSTAP_TYPE_MESSAGE)
+        return ENCODE_FILTERED;
     buffer_clear(&maker->made);
     enum encode_result result = maker->make(&view, &maker->made);
     if (maker->made.failed)

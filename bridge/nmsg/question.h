@@ -11,8 +11,9 @@ struct nmsg_question {
     uint32_t name_len;
 };
 
-/* False where the message has no whole question; `id` and `rcode` are there all the same if the
- * header is, else 0. */
-bool nmsg_question_read(struct octets dns, struct nmsg_question *question);
+/* The question is that of the response, or of the query where the response has none; `id` and `rcode` are
+ * those of the response where there is one. False where neither has a whole question; `id` and `rcode`
+ * are there all the same if the header is, else 0. */
+bool nmsg_question_read(struct octets response, struct octets query, struct nmsg_question *question);
 
 #endif

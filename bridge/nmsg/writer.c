@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -111,6 +112,7 @@ bool nmsg_writer_put(struct nmsg_writer *w, const struct nmsg_payload *payload)
         w->count = 0;
         return false;
     }
+    assert(w->count < NMSG_PAYLOADS_MAX);
     w->crcs[w->count++] = nmsg_crc(payload->octets);
     return true;
 }

@@ -6,20 +6,23 @@
 
 #include "address_rule.h"
 #include "edns.h"
+#include "own_name.h"
 #include "rebuild.h"
 #include "registered.h"
 #include "step.h"
 #include "validate.h"
 
-enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128 };
+enum { MATCH_CLIENT_IP = 2, WHOLE_IPV4 = 32, WHOLE_IPV6 = 128, OPCODE_UPDATE = 5 };
+
+/* What is being made: DNS messages, names, the event, and the whole. */
+enum { QUERY, RESPONSE, BETWEEN, ZONE, NAME, EVENT, MESSAGE, BUFFERS };
 
 struct step {
     struct address_rule client, server;
     struct edns_rule edns;
     struct registered *names; /* NULL: they stay whole */
-    bool drop_ports, drop_identity, drop_version, drop_extra;
-    struct buffer query, response, between; /* DNS messages being made */
-    struct buffer zone, name, event, message;
+    bool drop_ports, drop_identity, drop_version, drop_extra, drop_updates;
+    struct buffer made[BUFFERS];
 };
 
 #define KEEP_OR_REMOVE .type = OPTION_CHOICE, .choices = "keep|remove"
@@ -69,6 +72,14 @@ static const struct option_spec anonymise_options[] = {
      KEEP_OR_REMOVE,
      .meaning = "other EDNS options that may say who asked: all but NSID, errors and the like "
                 "(default: as client)"},
+    {.name = "signatures",
+     KEEP_OR_REMOVE,
+     .meaning = "TSIG and SIG(0) records, whose key names tell who signed; remove also leaves out "
+                "messages of a TKEY exchange (default: as client)"},
+    {.name = "updates",
+     KEEP_OR_REMOVE,
+     .meaning = "DNS UPDATE messages, in which clients give their own names and addresses "
+                "(default: as client)"},
     {.name = "qname",
      .type = OPTION_CHOICE,
      .choices = "keep|registered",
@@ -91,6 +102,7 @@ static void read_rules(struct step *step, const struct options *options)
         .all = keeps(step, options, "options"),
         .cookies = keeps(step, options, "cookies"),
         .padding = keeps(step, options, "padding"),
+        .signatures = keeps(step, options, "signatures"),
         .subnet = options_is(options, "subnet", "prefix") ? SUBNET_PREFIX
                   : keeps(step, options, "subnet")        ? SUBNET_KEEP
                                                           : SUBNET_REMOVE,
@@ -101,6 +113,7 @@ static void read_rules(struct step *step, const struct options *options)
     step->drop_identity = !keeps(step, options, "identity");
     step->drop_version = !keeps(step, options, "version");
     step->drop_extra = !keeps(step, options, "extra");
+    step->drop_updates = !keeps(step, options, "updates");
 }
 
 static void anonymise_free(struct step *step)
@@ -108,11 +121,8 @@ static void anonymise_free(struct step *step)
     address_rule_free(&step->client);
     address_rule_free(&step->server);
     registered_free(step->names);
-    struct buffer *const buffers[] = {&step->query, &step->response, &step->between,
-                                      &step->zone,  &step->name,     &step->event,
-                                      &step->message};
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
-        buffer_free(buffers[i]);
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_free(&step->made[i]);
     free(step);
 }
 
@@ -120,7 +130,7 @@ static bool does_something(const struct step *step)
 {
     return step->client.mode != ADDRESS_KEEP || step->server.mode != ADDRESS_KEEP ||
            !edns_rule_is_idle(&step->edns) || step->names || step->drop_ports ||
-           step->drop_identity || step->drop_version || step->drop_extra;
+           step->drop_identity || step->drop_version || step->drop_extra || step->drop_updates;
 }
 
 static struct step *anonymise_new(const struct options *options, struct error *error)
@@ -144,20 +154,27 @@ static struct step *anonymise_new(const struct options *options, struct error *e
     return NULL;
 }
 
+static bool is_update(struct octets dns)
+{
+    return dns.len > 2 && (dns.data[2] >> 3 & 15) == OPCODE_UPDATE;
+}
+
 /* What becomes of a DNS message: it stands in `out`. False: it is left out. */
-static bool change_dns(struct step *step, struct octets *dns, struct buffer *out)
+static bool change_dns(struct step *step, struct octets *dns, bool query, struct buffer *out)
 {
     struct octets in = *dns;
     buffer_clear(out);
+    if (step->drop_updates && is_update(in))
+        return false;
     if (step->names) {
-        struct buffer *cut = edns_rule_is_idle(&step->edns) ? out : &step->between;
+        struct buffer *cut = edns_rule_is_idle(&step->edns) ? out : &step->made[BETWEEN];
         buffer_clear(cut);
         if (!registered_cut(step->names, in, cut) || cut->failed)
             return false;
         in = (struct octets){.data = cut->data, .len = (uint32_t)cut->len};
     }
     if (!edns_rule_is_idle(&step->edns)) {
-        if (!edns_redact(&step->edns, in, out) || out->failed)
+        if (!edns_redact(&step->edns, in, query, out) || out->failed)
             return false;
         in = (struct octets){.data = out->data, .len = (uint32_t)out->len};
     }
@@ -185,8 +202,19 @@ static bool tells_client(const struct dnstap_view *view)
     return false;
 }
 
+/* What is written anew has IPv4 addresses in four octets, and says so. */
+static void change_family(struct dnstap_view *view)
+{
+    enum { INET = 1, INET6 = 2 };
+    bool four = view->query_address.len == 4 || view->response_address.len == 4;
+    bool six = view->query_address.len == 16 || view->response_address.len == 16;
+    if (view->socket_family == INET6 && four && !six)
+        view->socket_family = INET;
+}
+
 static void change_addresses(struct step *step, struct dnstap_view *view)
 {
+    change_family(view);
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ADDRESS) &&
         !address_rule_apply(&step->client, &view->query_address))
         forget(view, DNSTAP_HAS_QUERY_ADDRESS);
@@ -222,7 +250,7 @@ static bool change_name(struct step *step, struct octets *field, struct buffer *
 static void change_names(struct step *step, struct dnstap_view *view)
 {
     if (dnstap_has(view, DNSTAP_HAS_QUERY_ZONE) &&
-        !change_name(step, &view->query_zone, &step->zone))
+        !change_name(step, &view->query_zone, &step->made[ZONE]))
         forget(view, DNSTAP_HAS_QUERY_ZONE);
     if (!step->names)
         return;
@@ -241,11 +269,11 @@ static bool change_event(struct step *step, struct dnstap_view *view)
         event.has &= ~(1u << EVENT_PEER_ADDRESS);
     if (step->drop_ports)
         event.has &= ~(1u << EVENT_PEER_PORT);
-    if (event_has(&event, EVENT_NAME) && !change_name(step, &event.name, &step->name))
+    if (event_has(&event, EVENT_NAME) && !change_name(step, &event.name, &step->made[NAME]))
         event.has &= ~(1u << EVENT_NAME);
-    buffer_clear(&step->event);
-    event_rebuild(&event, &step->event);
-    view->event = (struct octets){.data = step->event.data, .len = (uint32_t)step->event.len};
+    struct buffer *out = &step->made[EVENT];
+    event_rebuild(&event, out);
+    view->event = (struct octets){.data = out->data, .len = (uint32_t)out->len};
     return true;
 }
 
@@ -262,32 +290,50 @@ static void change_origin(const struct step *step, struct dnstap_view *view)
         forget(view, DNSTAP_HAS_EXTRA);
 }
 
+/* A client that asks for its own address's name tells the address, beside its pseudonym even. Not where
+ * names are cut to the registered domain: of a reverse name, that is one octet. */
+static bool tells_own_address(const struct step *step, const struct dnstap_view *view)
+{
+    return step->client.mode != ADDRESS_KEEP && !step->names &&
+           (own_name_asked(view->query_message, view->query_address) ||
+            own_name_asked(view->response_message, view->query_address));
+}
+
+static void change_messages(struct step *step, const struct dnstap_view *found,
+                            struct dnstap_view *view)
+{
+    const bool whole = !tells_own_address(step, found);
+    if (dnstap_has(view, DNSTAP_HAS_QUERY_MESSAGE) &&
+        (!whole || !change_dns(step, &view->query_message, true, &step->made[QUERY])))
+        forget(view, DNSTAP_HAS_QUERY_MESSAGE);
+    if (dnstap_has(view, DNSTAP_HAS_RESPONSE_MESSAGE) &&
+        (!whole || !change_dns(step, &view->response_message, false, &step->made[RESPONSE])))
+        forget(view, DNSTAP_HAS_RESPONSE_MESSAGE);
+}
+
 static enum verdict anonymise_judge(struct step *step, struct subject *subject)
 {
     const struct dnstap_view *found = subject_view(subject);
     if (!found)
         return VERDICT_MALFORMED;
     struct dnstap_view view = *found;
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_clear(&step->made[i]);
     change_origin(step, &view);
     change_addresses(step, &view);
     if (dnstap_has(&view, DNSTAP_HAS_MESSAGE)) {
         change_names(step, &view);
-        if (dnstap_has(&view, DNSTAP_HAS_QUERY_MESSAGE) &&
-            !change_dns(step, &view.query_message, &step->query))
-            forget(&view, DNSTAP_HAS_QUERY_MESSAGE);
-        if (dnstap_has(&view, DNSTAP_HAS_RESPONSE_MESSAGE) &&
-            !change_dns(step, &view.response_message, &step->response))
-            forget(&view, DNSTAP_HAS_RESPONSE_MESSAGE);
+        change_messages(step, found, &view);
     }
     if (dnstap_has(&view, DNSTAP_HAS_EVENT) && !change_event(step, &view))
         return VERDICT_MALFORMED;
-    buffer_clear(&step->message);
-    dnstap_rebuild(&view, &step->message);
-    if (step->message.failed || step->event.failed || step->zone.failed ||
-        step->name.failed)
-        return VERDICT_FAILED;
-    subject_replace(subject,
-                    (struct frame){.data = step->message.data, .len = (uint32_t)step->message.len});
+    struct buffer *whole = &step->made[MESSAGE];
+    dnstap_rebuild(&view, whole);
+    for (size_t i = 0; i < BUFFERS; i++) {
+        if (step->made[i].failed)
+            return VERDICT_FAILED; /* a part is missing that should be there */
+    }
+    subject_replace(subject, (struct frame){.data = whole->data, .len = (uint32_t)whole->len});
     return VERDICT_PASS;
 }
 
@@ -307,8 +353,8 @@ static void say_address(const struct options *options, const char *name, FILE *o
 
 static void anonymise_say(const struct options *options, FILE *out)
 {
-    static const char *const things[] = {"ports",  "identity", "version", "extra",
-                                         "subnet", "cookies",  "padding", "options"};
+    static const char *const things[] = {"ports",   "identity", "version", "extra",      "subnet",
+                                         "cookies", "padding",  "options", "signatures", "updates"};
     struct step decided = {.client.mode = options_is(options, "client", "keep") ? ADDRESS_KEEP
                                                                                 : ADDRESS_REMOVE};
     fputs("anonymised", out);

@@ -1,19 +1,18 @@
 /* dedupe: of messages that are alike in all that the key names, the first stands for those that
  * come within the window. It goes on when the window ends, or its room is needed, and says how many
  * it stands for (Dnstap.repeats). */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "../capped.h"
 #include "../scan/dns_check.h"
 #include "../scan/rdata_rewrite.h"
+#include "../siphash.h"
+#include "canonical.h"
 #include "dedupe_table.h"
-#include "rcode.h"
+#include "../scan/rcode.h"
 #include "step.h"
 
 enum part {
@@ -41,7 +40,7 @@ struct step {
     struct dedupe_table *table;
     unsigned parts;
     int64_t window_ms, now_ms;
-    uint64_t seed; /* nobody can make messages that are taken for each other */
+    struct siphash_key hash_key; /* random: who sends messages cannot choose two that are taken for each other */
     struct ticket released;
     struct buffer record, key;
 };
@@ -111,7 +110,7 @@ static struct step *dedupe_new(const struct options *options, struct error *erro
     step->window_ms = (int64_t)options_number(options, "window");
     if (read_parts(options_string(options, "key"), &step->parts, error)) {
         step->table = dedupe_table_new(options_number(options, "memory"));
-        if (step->table && getrandom(&step->seed, sizeof step->seed, 0) == sizeof step->seed)
+        if (step->table && siphash_key_make(&step->hash_key))
             return step;
         error_set(error, "out of memory for its table");
     }
@@ -121,7 +120,7 @@ static struct step *dedupe_new(const struct options *options, struct error *erro
 
 /* A record whatever its TTL, and however its names are written and compressed. */
 static bool hash_record(struct step *step, struct octets dns, const struct dns_record *record,
-                        uint64_t *hash)
+                        struct siphash *hash)
 {
     buffer_clear(&step->record);
     const uint16_t fixed[2] = {record->type, record->class};
@@ -129,24 +128,25 @@ static bool hash_record(struct step *step, struct octets dns, const struct dns_r
     if (!name_put_lower(record->owner, &step->record) || !dns_rdata_ok(dns, record))
         return false;
     rdata_put_lower(dns, record, &step->record);
-    *hash = XXH3_64bits_withSeed(step->record.data, step->record.len, step->seed);
+    *hash = siphash(&step->hash_key, step->record.data, step->record.len);
     return !step->record.failed;
 }
 
-/* The records of the answer section in any order: their hashes are added up. False: they are
+/* The records of the answer section in any order: their hashes are added up, and nobody knows one of them. False: they are
  * broken. */
 static bool put_answers(struct step *step, struct octets dns)
 {
     struct dns_walk walk;
     struct dns_record record;
-    uint64_t sum = 0, one = 0;
+    struct siphash sum = {0}, one = {0};
     if (dns.len > 0 && !dns_walk_begin(&walk, dns))
         return false;
     while (dns.len > 0 && walk.header.count[DNS_ANSWER] > 0 && dns_walk_record(&walk, &record) &&
            record.section == DNS_ANSWER) {
         if (!hash_record(step, dns, &record, &one))
             return false;
-        sum += one;
+        sum.low += one.low;
+        sum.high += one.high;
     }
     buffer_put(&step->key, &sum, sizeof sum);
     return dns.len == 0 || !walk.bad;
@@ -196,8 +196,8 @@ static bool make_key(struct step *step, struct subject *s, struct dedupe_key *ke
         put_part(step, view->response_address);
     if (parts >> PART_PROTOCOL & 1)
         put_number(step, view->socket_protocol);
-    XXH128_hash_t hash = XXH3_128bits_withSeed(step->key.data, step->key.len, step->seed);
-    *key = (struct dedupe_key){.high = hash.high64, .low = hash.low64};
+    const struct siphash hash = siphash(&step->hash_key, step->key.data, step->key.len);
+    *key = (struct dedupe_key){.high = hash.high, .low = hash.low};
     return !step->key.failed;
 }
 
@@ -258,6 +258,7 @@ static bool dedupe_release(struct step *step, int64_t now_ms, struct subject *s)
         return false;
     struct dedupe_entry *entry = dedupe_table_take(step->table);
     uint32_t more = entry->repeats ? put_repeats(entry->data + entry->len, entry->repeats) : 0;
+    assert(more <= DEDUPE_ROOM);
     subject_init(s, (struct frame){.data = entry->data, .len = entry->len + more}, entry->ticket);
     return true;
 }
@@ -276,6 +277,11 @@ static void dedupe_say(const struct options *options, FILE *out)
         fputs(*at == '\n' ? ", " : (const char[]){*at, '\0'}, out);
 }
 
+static void dedupe_put_canonical(const struct step *step, struct buffer *out)
+{
+    canonical_put_number(step->parts, out);
+}
+
 const struct step_ops dedupe_step = {
     .name = "dedupe",
     .summary = "one message stands for all that are alike within a time, and says for how many",
@@ -284,6 +290,7 @@ const struct step_ops dedupe_step = {
     .free = dedupe_free,
     .judge = dedupe_judge,
     .say = dedupe_say,
+    .put_canonical = dedupe_put_canonical,
     .memory = dedupe_memory,
     .tick = dedupe_tick,
     .due = dedupe_due,

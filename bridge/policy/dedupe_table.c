@@ -1,5 +1,6 @@
 #include "dedupe_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,7 @@ static struct dedupe_entry *make_room(struct dedupe_table *t, uint32_t size)
         tail = 0;
     }
     t->used += size;
+    assert(tail + size <= t->size && t->used <= t->size);
     return at(t, tail);
 }
 

@@ -1,5 +1,6 @@
 /* limit: so many messages a second, by a bucket of tokens that fills at the rate and holds `burst`
- * of them. */
+ * of them. Time is looked at once for each batch, which gathers what came in a few milliseconds: what those
+ * bring passes even where the bucket is smaller, or a small burst would be the rate of batches. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@ struct step {
     int64_t then_ms;
 };
 
-enum { PARTS = 1000 };
+enum { PARTS = 1000, GATHERED_MS = 10 };
 
 static const struct option_spec limit_options[] = {
     {.name = "rate",
@@ -53,7 +54,10 @@ static void limit_tick(struct step *step, int64_t now_ms)
 {
     uint64_t passed =
         step->then_ms && now_ms > step->then_ms ? (uint64_t)(now_ms - step->then_ms) : 0;
-    uint64_t room = step->burst - step->tokens;
+    const uint64_t gathered = (passed < GATHERED_MS ? passed : GATHERED_MS) * step->rate;
+    const uint64_t most = step->burst > gathered ? step->burst : gathered;
+    step->tokens = step->tokens < most ? step->tokens : most; /* what the time before brought is over */
+    uint64_t room = most - step->tokens;
     step->tokens += passed > room / step->rate ? room : passed * step->rate;
     step->then_ms = now_ms;
 }

@@ -6,15 +6,17 @@
 
 #include "../encode/names.h"
 #include "../scan/dns_type.h"
+#include "canonical.h"
 #include "entries.h"
 #include "name_set.h"
 #include "network_set.h"
-#include "rcode.h"
+#include "../scan/rcode.h"
 
 enum { TYPES = 65536, RCODES = 4096, EVENT_BIT = 63 };
 
 struct match {
     unsigned asked; /* bits: which of the criteria below */
+    enum match_questions questions;
     uint64_t types, protocols;
     uint8_t rcodes[RCODES / 8];
     uint8_t *qtypes; /* TYPES bits */
@@ -95,7 +97,7 @@ static bool add_type(struct match *m, const char *text, struct error *error)
             return true;
         }
     }
-    return error_set(error, "'%s' is no message type, such as CLIENT_RESPONSE", text);
+    return error_set(error, "'%.200s' is not a message type, such as CLIENT_RESPONSE", text);
 }
 
 static bool has_type(const struct match *m, struct subject *s)
@@ -115,7 +117,7 @@ static bool add_protocol(struct match *m, const char *text, struct error *error)
             return true;
         }
     }
-    return error_set(error, "'%s' is no socket protocol, such as UDP, TCP or DOT", text);
+    return error_set(error, "'%.200s' is not a socket protocol, such as UDP, TCP or DOT", text);
 }
 
 static bool has_protocol(const struct match *m, struct subject *s)
@@ -127,6 +129,8 @@ static bool has_protocol(const struct match *m, struct subject *s)
 
 static bool add_identity(struct match *m, const char *text, struct error *error)
 {
+    if (strlen(text) > UINT16_MAX)
+        return error_set(error, "'%.60s...' is longer than 65535 octets", text);
     if (!m->identities)
         m->identities = set_new();
     return (m->identities && set_add(m->identities, text, strlen(text))) || out_of_memory(error);
@@ -146,7 +150,7 @@ static bool add_network(struct network_set **set, const char *text, struct error
         *set = network_set_new();
     if (*set && network_set_add(*set, text, &memory))
         return true;
-    return memory ? error_set(error, "'%s' is no ADDRESS or ADDRESS/BITS", text)
+    return memory ? error_set(error, "'%.200s' is not ADDRESS or ADDRESS/BITS", text)
                   : out_of_memory(error);
 }
 
@@ -189,24 +193,35 @@ static bool add_qtype(struct match *m, const char *text, struct error *error)
             return true;
         }
     }
-    return error_set(error, "'%s' is no type of record, such as AAAA or TYPE65280", text);
+    return error_set(error, "'%.200s' is not a type of record, such as AAAA or TYPE65280", text);
+}
+
+static bool questions_fit(const struct match *m, struct subject *s,
+                          bool (*fits)(const struct match *m, const struct question *q))
+{
+    const struct question *q = subject_question(s);
+    const bool enough = m->questions == MATCH_EITHER; /* one that fits */
+    if (!q || fits(m, q) == enough)
+        return q && enough;
+    const struct question *other = subject_other_question(s);
+    return other ? fits(m, other) : !enough;
+}
+
+static bool qtype_fits(const struct match *m, const struct question *q)
+{
+    return has_bit(m->qtypes, q->type);
 }
 
 static bool has_qtype(const struct match *m, struct subject *s)
 {
-    const struct question *q = subject_question(s);
-    return q && has_bit(m->qtypes, q->type);
+    return questions_fit(m, s, qtype_fits);
 }
 
 static bool add_name(struct name_set **set, const char *text, struct error *error)
 {
-    bool memory = false;
     if (!*set)
         *set = name_set_new();
-    if (*set && name_set_add(*set, text, &memory))
-        return true;
-    return memory ? error_set(error, "'%s' is no domain name, or *. and one", text)
-                  : out_of_memory(error);
+    return *set ? name_set_add(*set, text, error) : out_of_memory(error);
 }
 
 static bool add_qname(struct match *m, const char *text, struct error *error)
@@ -214,10 +229,14 @@ static bool add_qname(struct match *m, const char *text, struct error *error)
     return add_name(&m->qnames, text, error);
 }
 
+static bool qname_fits(const struct match *m, const struct question *q)
+{
+    return name_set_has(m->qnames, q);
+}
+
 static bool has_qname(const struct match *m, struct subject *s)
 {
-    const struct question *q = subject_question(s);
-    return q && name_set_has(m->qnames, q);
+    return questions_fit(m, s, qname_fits);
 }
 
 static bool add_rcode(struct match *m, const char *text, struct error *error)
@@ -234,7 +253,7 @@ static bool add_rcode(struct match *m, const char *text, struct error *error)
             return true;
         }
     }
-    return error_set(error, "'%s' is no rcode, such as NXDOMAIN or 3", text);
+    return error_set(error, "'%.200s' is not an rcode, such as NXDOMAIN or 3", text);
 }
 
 static bool has_rcode(const struct match *m, struct subject *s)
@@ -288,13 +307,15 @@ static bool add_entry(void *arg, const char *text, struct error *error)
     return criteria[filling->criterion].add(filling->match, text, error);
 }
 
-struct match *match_new(const struct options *options, struct error *error)
+struct match *match_new(const struct options *options, enum match_questions questions,
+                        struct error *error)
 {
     struct match *match = calloc(1, sizeof *match);
     if (!match) {
         out_of_memory(error);
         return NULL;
     }
+    match->questions = questions;
     bool ok = true;
     for (unsigned i = 0; ok && i < CRITERIA; i++) {
         const char *text = options_string(options, criteria[i].name);
@@ -302,7 +323,13 @@ struct match *match_new(const struct options *options, struct error *error)
             continue;
         struct filling filling = {match, i};
         match->asked |= 1u << i;
-        ok = entries_read(criteria[i].name, text, add_entry, &filling, error);
+        const struct entry_list list = {
+            .name = criteria[i].name,
+            .of_names = criteria[i].add == add_qname || criteria[i].add == add_zone,
+            .add = add_entry,
+            .arg = &filling,
+        };
+        ok = entries_read(&list, text, error);
     }
     if (ok && !match->asked)
         ok = error_set(error, "asks for nothing; give it type:, qname: or another list");
@@ -342,4 +369,24 @@ uint64_t match_memory(const struct match *m)
            (m->servers ? network_set_memory(m->servers) : 0) +
            (m->qnames ? name_set_memory(m->qnames) : 0) +
            (m->zones ? name_set_memory(m->zones) : 0);
+}
+
+void match_put_canonical(const struct match *m, struct buffer *out)
+{
+    const uint64_t fixed[] = {m->asked, m->types, m->protocols};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        canonical_put_number(fixed[i], out);
+    buffer_put(out, m->rcodes, sizeof m->rcodes);
+    if (m->qtypes)
+        buffer_put(out, m->qtypes, TYPES / 8);
+    if (m->identities)
+        set_put_sorted(m->identities, out);
+    const struct network_set *const networks[] = {m->clients, m->servers};
+    const struct name_set *const names[] = {m->qnames, m->zones};
+    for (int i = 0; i < 2; i++) {
+        if (networks[i])
+            network_set_put_sorted(networks[i], out);
+        if (names[i])
+            name_set_put_sorted(names[i], out);
+    }
 }

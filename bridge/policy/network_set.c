@@ -68,3 +68,8 @@ uint64_t network_set_memory(const struct network_set *set)
 {
     return set_memory(set->keys);
 }
+
+void network_set_put_sorted(const struct network_set *set, struct buffer *out)
+{
+    set_put_sorted(set->keys, out);
+}

@@ -17,6 +17,9 @@ bool network_set_add(struct network_set *set, const char *text, bool *memory);
 /* Is the address, 4 or 16 octets, in one of them? */
 bool network_set_has(const struct network_set *set, struct octets address);
 
+/* Appends what is in it, in an order that is always the same. */
+void network_set_put_sorted(const struct network_set *set, struct buffer *out);
+
 uint64_t network_set_memory(const struct network_set *set);
 
 #endif

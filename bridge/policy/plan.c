@@ -59,6 +59,8 @@ static bool read_step(struct plan *plan, struct document *d, const yaml_node_t *
     const struct option_spec *const tables[OPTION_TABLES] = {step->ops->options,
                                                              policy_step_options};
     plan->count++;
+    snprintf(step->place, sizeof step->place, "%.250s:%zu:%zu", d->path, key->start_mark.line + 1,
+             key->start_mark.column + 1);
     if (!options_lay_out(&step->options, tables, error))
         return document_error(d, key->start_mark, error);
     if (!value)

@@ -11,11 +11,12 @@
 #include "../document.h"
 #include "step.h"
 
-enum { PLAN_STEPS = 32, PLAN_HASH = 65 };
+enum { PLAN_STEPS = 32, PLAN_HASH = 65, PLAN_PLACE = 300 };
 
 struct plan_step {
     const struct step_ops *ops;
     struct options options;
+    char place[PLAN_PLACE]; /* where it is written: FILE:LINE:COLUMN */
 };
 
 struct plan {
@@ -33,14 +34,6 @@ void plan_free(struct plan *plan);
 
 /* Whom it sends what it takes out to: the i-th of the different names, NULL behind the last. */
 const char *plan_rejects(const struct plan *plan, unsigned i);
-
-/* SHA-256, in hexadecimal, of all steps, their options, and the contents of the files that these
- * name: two who agreed on a policy can see that both mean the same. Secrets are not in it, only
- * where they come from. `state` is the same with the secrets
- * themselves in it: for this process, to see whether anything changed; to be shown to nobody. False
- * with the error. */
-bool plan_hash(const struct plan *plan, char hash[PLAN_HASH], char state[PLAN_HASH],
-               struct error *error);
 
 /* A line for each step, in plain words. */
 void plan_say(const struct plan *plan, FILE *out);

@@ -1,5 +1,6 @@
 #include "policy.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ static bool add_stage(struct policy *p, const struct plan *plan, struct error *e
     stage->rejects = way_named(plan, options_string(&planned->options, "rejects"));
     stage->step = stage->ops->new (&planned->options, error);
     if (!stage->step)
-        return error_prefix(error, stage->ops->name);
+        return error_prefix(error, stage->ops->name) || error_prefix(error, planned->place);
     p->stage_count++;
     return true;
 }
@@ -90,6 +91,13 @@ void policy_free(struct policy *p)
 const struct plan *policy_plan(const struct policy *p)
 {
     return &p->plan;
+}
+
+void policy_put_canonical(const struct policy *p, unsigned nth, struct buffer *out)
+{
+    const struct stage *stage = &p->stages[nth];
+    if (stage->ops->put_canonical)
+        stage->ops->put_canonical(stage->step, out);
 }
 
 void policy_connect(struct policy *p, const struct policy_exits *exits)
@@ -182,7 +190,8 @@ static void put(struct policy *p, unsigned way, const struct subject *s)
 static void put_rejected(struct policy *p, unsigned way, struct subject *s)
 {
     if (s->reason) {
-        size_t len = strlen(s->reason); /* less than 128: its length takes one octet */
+        size_t len = strlen(s->reason);
+        assert(len < 128); /* its length takes one octet */
         buffer_clear(&p->marked);
         buffer_put(&p->marked, s->frame.data, s->frame.len);
         buffer_put(&p->marked, (const uint8_t[]){0xd2, 0x3e, (uint8_t)len},

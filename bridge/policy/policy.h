@@ -29,6 +29,17 @@ void policy_free(struct policy *policy);
 /* What it was made from. */
 const struct plan *policy_plan(const struct policy *policy);
 
+/* SHA-256, in hexadecimal, of what all steps do: their options, and the entries of their lists, however and
+ * in whatever order they are written. Two parties that agreed on a policy can see that both mean the same.
+ * Secrets are not in it, only where they come from. `state` is the same with the secrets
+ * themselves in it: for this process, to see whether anything changed; to be shown to nobody. False
+ * with the error. */
+bool policy_hash(const struct policy *policy, char hash[PLAN_HASH], char state[PLAN_HASH],
+                 struct error *error);
+
+/* What the nth step's lists mean; for policy_hash. */
+void policy_put_canonical(const struct policy *policy, unsigned nth, struct buffer *out);
+
 /* Before it is used. */
 void policy_connect(struct policy *policy, const struct policy_exits *exits);
 

@@ -1,11 +1,14 @@
 #include "set.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "canonical.h"
 
 enum { FIRST_SLOTS = 64 };
 
@@ -17,7 +20,7 @@ struct slot {
 };
 
 struct set {
-    uint64_t seed; /* whoever names things for us to find cannot choose names that collide */
+    uint64_t seed; /* random: names that share a slot cannot be chosen beforehand; they would cost time */
     struct slot *slots;
     size_t slot_count; /* a power of two, at least twice `count` */
     size_t count;
@@ -134,4 +137,45 @@ bool set_has(const struct set *set, const void *data, size_t len)
 uint64_t set_memory(const struct set *set)
 {
     return set->slot_count * sizeof *set->slots + set->cap;
+}
+
+static uint16_t length_at(const struct set *set, uint32_t at)
+{
+    uint16_t len;
+    memcpy(&len, set->octets + at, sizeof len);
+    return len;
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    const struct set *set = arg;
+    uint32_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    uint16_t x_len = length_at(set, x), y_len = length_at(set, y);
+    if (x_len != y_len)
+        return x_len < y_len ? -1 : 1;
+    return memcmp(set->octets + x + sizeof x_len, set->octets + y + sizeof y_len, x_len);
+}
+
+void set_put_sorted(const struct set *set, struct buffer *out)
+{
+    uint32_t *order = malloc((set->count + 1) * sizeof *order);
+    if (!order) {
+        out->failed = true;
+        return;
+    }
+    size_t found = 0;
+    for (size_t i = 0; i < set->slot_count; i++) {
+        if (set->slots[i].at)
+            order[found++] = set->slots[i].at;
+    }
+    assert(found == set->count);
+    qsort_r(order, found, sizeof *order, compare, (void *)(uintptr_t)set);
+    canonical_put_number(found, out);
+    for (size_t i = 0; i < found; i++) {
+        canonical_put_number(length_at(set, order[i]), out);
+        buffer_put(out, set->octets + order[i] + sizeof(uint16_t), length_at(set, order[i]));
+    }
+    free(order);
 }

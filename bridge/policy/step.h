@@ -35,6 +35,10 @@ struct step_ops {
     /* What the step does, in plain words, after "  - ": ends without a line's end. */
     void (*say)(const struct options *options, FILE *out);
 
+    /* What its lists (options that repeat) mean, however they are written, for the policy's hash. NULL: it
+     * has none. */
+    void (*put_canonical)(const struct step *step, struct buffer *out);
+
     /* The octets of memory that it may take, beside itself. NULL: hardly any. */
     uint64_t (*memory)(const struct step *step);
 

@@ -14,9 +14,9 @@ struct subject {
     struct frame frame;   /* as it stands now; borrowed */
     struct ticket ticket; /* whose account it is on; the pledge is borrowed */
     const char *reason;   /* of the step that took it out, or NULL; lives for ever */
-    enum subject_state view_state, question_state;
+    enum subject_state view_state, question_state, other_state;
     struct dnstap_view view_; /* use the functions */
-    struct question question_;
+    struct question question_, other_;
 };
 
 static inline void subject_init(struct subject *s, struct frame frame, struct ticket ticket)
@@ -24,7 +24,7 @@ static inline void subject_init(struct subject *s, struct frame frame, struct ti
     s->frame = frame;
     s->ticket = ticket;
     s->reason = NULL;
-    s->view_state = s->question_state = SUBJECT_UNSEEN;
+    s->view_state = s->question_state = s->other_state = SUBJECT_UNSEEN;
 }
 
 /* Another message in the place of this one; `frame` outlives the subject's way through the steps.
@@ -32,17 +32,17 @@ static inline void subject_init(struct subject *s, struct frame frame, struct ti
 static inline void subject_replace(struct subject *s, struct frame frame)
 {
     s->frame = frame;
-    s->view_state = s->question_state = SUBJECT_UNSEEN;
+    s->view_state = s->question_state = s->other_state = SUBJECT_UNSEEN;
 }
 
 /* Taken apart. NULL: it is no dnstap message. */
 const struct dnstap_view *subject_view(struct subject *subject);
 
-/* The DNS message that it is about: the response where there is one, else the query. Empty where
- * there is none. */
-struct octets subject_dns(struct subject *subject);
-
-/* Its first question. NULL: there is none that can be read. */
+/* The first question of the response, or of the query beside it where the response has none that can be
+ * read. NULL: neither has one. */
 const struct question *subject_question(struct subject *subject);
+
+/* The query's first question where it differs from that of the response beside it; else NULL. */
+const struct question *subject_other_question(struct subject *subject);
 
 #endif

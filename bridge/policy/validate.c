@@ -10,11 +10,13 @@
 #include "../scan/dns_cut.h"
 #include "../scan/dns_reason.h"
 #include "../scan/dns_type.h"
+#include "../scan/rcode.h"
 #include "step.h"
 #include "validate.h"
 
 enum { FLAG_RESPONSE = 0x8000, CLASS_ANY = 255, CLASS_NONE = 254 };
-enum { TYPE_SIG = 24, TYPE_TKEY = 249, TYPE_TSIG = 250, OPCODE_UPDATE = 5 };
+enum { TYPE_SIG = 24, TYPE_TKEY = 249, TYPE_TSIG = 250, TYPE_IXFR = 251, TYPE_AXFR = 252 };
+enum { OPCODE_UPDATE = 5, OPCODE_DSO = 6 };
 
 /* Why a message is taken out. */
 enum reason {
@@ -34,6 +36,7 @@ enum reason {
     BROKEN_QUERY,
     TWO_OPTS,
     BROKEN_OPT,
+    BROKEN_DSO,
     REASONS,
 };
 
@@ -54,6 +57,7 @@ static const char *const reasons[REASONS] = {
     [BROKEN_QUERY] = "a query that is broken",
     [TWO_OPTS] = "more than one OPT record",
     [BROKEN_OPT] = "an OPT record that is broken",
+    [BROKEN_DSO] = "a DSO message that is broken",
 };
 
 bool is_validate_reason(struct octets text)
@@ -158,6 +162,13 @@ static const char *judge_opt(struct octets dns, const struct dns_record *record)
     return r.bad || record->owner.message[record->owner.at] != 0 ? reasons[BROKEN_OPT] : NULL;
 }
 
+/* In an UPDATE, prerequisites and deletions of whole RRsets have no RDATA. */
+static bool may_be_empty(const struct dns_record *record, bool update)
+{
+    return update && record->rdata_len == 0 &&
+           (record->class == CLASS_ANY || record->class == CLASS_NONE);
+}
+
 /* ANY and NONE are classes of what is no data: of updates, and of signatures over the message. */
 static bool is_of_class(const struct dns_record *record, uint16_t class, bool update)
 {
@@ -174,7 +185,7 @@ static const char *judge_record(const struct step *step, struct octets dns,
 {
     if (record->type == DNS_TYPE_OPT)
         return judge_opt(dns, record);
-    if (!dns_rdata_ok(dns, record) || !is_whole(record))
+    if (!dns_rdata_ok(dns, record) || !(is_whole(record) || may_be_empty(record, update)))
         return reasons[BROKEN_RDATA];
     if (record->ttl > step->ttl_max)
         return reasons[LONG_TTL];
@@ -186,6 +197,21 @@ static const char *judge_record(const struct step *step, struct octets dns,
     return NULL;
 }
 
+/* RFC 8490: no records, and TLVs behind the header. */
+static const char *judge_dso(struct octets dns, const struct dns_walk *walk)
+{
+    struct reader r = reader_over(dns.data + walk->at, dns.len - walk->at);
+    struct octets value;
+    uint16_t type;
+    for (int i = 0; i < DNS_SECTIONS; i++) {
+        if (walk->header.count[i] > 0)
+            return reasons[BROKEN_DSO];
+    }
+    while (dns_coded_next(&r, &type, &value))
+        ;
+    return r.bad ? reasons[BROKEN_DSO] : NULL;
+}
+
 static const char *judge_records(const struct step *step, struct octets dns,
                                  const struct question *zone, uint16_t class)
 {
@@ -194,11 +220,14 @@ static const char *judge_records(const struct step *step, struct octets dns,
     unsigned opts = 0;
     if (!dns_walk_begin(&walk, dns))
         return reasons[NO_HEADER];
+    const unsigned opcode = walk.header.flags >> 11 & 15;
+    if (opcode == OPCODE_DSO) /* a server may begin, too */
+        return judge_dso(dns, &walk);
     if (!(walk.header.flags & FLAG_RESPONSE))
         return reasons[NO_RESPONSE];
     if (walk.header.count[DNS_QUESTION] > 0 && dns.len == walk.at)
         return reasons[FEW_QUESTIONS];
-    const bool update = (walk.header.flags >> 11 & 15) == OPCODE_UPDATE;
+    const bool update = opcode == OPCODE_UPDATE;
     while (dns_walk_record(&walk, &record)) {
         const char *reason = judge_record(step, dns, &record, zone, class, update);
         if (reason)
@@ -213,6 +242,19 @@ static const char *judge_records(const struct step *step, struct octets dns,
     return walk.at < dns.len ? reasons[OCTETS_BEHIND] : NULL;
 }
 
+/* May this query be answered without its question? An error may leave it out, and so do all messages of a
+ * transfer but the first; a query for a cookie alone has none. */
+static bool may_leave_question_out(struct octets query, struct octets response)
+{
+    struct dns_walk walk;
+    struct dns_question question;
+    unsigned rcode;
+    if (!dns_walk_begin(&walk, query) || !dns_walk_question(&walk, &question))
+        return !walk.bad;
+    return question.type == TYPE_AXFR || question.type == TYPE_IXFR ||
+           (rcode_read(response, &rcode) && rcode != 0);
+}
+
 static bool same_question(struct octets a, struct octets b)
 {
     struct dns_walk x, y;
@@ -220,8 +262,8 @@ static bool same_question(struct octets a, struct octets b)
     struct question m, n;
     if (!dns_walk_begin(&x, a) || !dns_walk_begin(&y, b) || x.header.id != y.header.id)
         return false;
-    if (y.header.count[DNS_QUESTION] == 0) /* an error may leave it out */
-        return (y.header.flags & 15) != 0;
+    if (y.header.count[DNS_QUESTION] == 0)
+        return may_leave_question_out(a, b);
     return dns_walk_question(&x, &p) && dns_walk_question(&y, &q) && p.type == q.type &&
            p.class == q.class && question_read_name(p.name, &m) && question_read_name(q.name, &n) &&
            m.name_len == n.name_len && memcmp(m.name, n.name, m.name_len) == 0;

@@ -224,10 +224,8 @@ static int compare(const struct request *request, char **files)
 
 /* --- the command line --- */
 
-static int help(const struct request *request, char **files)
+void receipt_help(FILE *out)
 {
-    (void)request;
-    (void)files;
     fputs("Usage: dnstap-bridge receipts --compare A B [--key-a PUB] [--key-b PUB]\n"
           "       dnstap-bridge receipts --verify FILE [--key PUB]\n"
           "       dnstap-bridge receipts --new-key FILE\n"
@@ -245,7 +243,14 @@ static int help(const struct request *request, char **files)
           "key that it names itself.\n"
           "Exit: 0 the same, or whole and closed; 1 different, or not closed; 2 it cannot be said, "
           "or a bad file.\n",
-          stdout);
+          out);
+}
+
+static int help(const struct request *request, char **files)
+{
+    (void)request;
+    (void)files;
+    receipt_help(stdout);
     return 0;
 }
 
@@ -261,10 +266,19 @@ static const struct action {
 static const struct action *find_action(const char *name)
 {
     for (const struct action *a = actions; a->name; a++) {
-        if (strcmp(a->name, name) == 0)
+        if (strcmp(a->name, strcmp(name, "-h") == 0 ? "--help" : name) == 0)
             return a;
     }
     return NULL;
+}
+
+const char *receipt_word(unsigned i)
+{
+    static const char *const values[] = {"--key", "--old-key", "--key-a", "--key-b"};
+    const unsigned count = sizeof actions / sizeof *actions - 1;
+    if (i < count)
+        return actions[i].name;
+    return i - count < sizeof values / sizeof *values ? values[i - count] : NULL;
 }
 
 static const char **find_value(struct request *request, const char *name)

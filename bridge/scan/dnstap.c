@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "address.h"
 #include "protobuf.h"
 
 /* What a field holds: how it is read, and how it is stored. */
@@ -203,7 +204,9 @@ bool dnstap_scan(struct frame message, struct dnstap_view *view)
     *view = (struct dnstap_view){0};
     if (!scan_fields(message.data, message.len, dnstap_fields, view))
         return false;
-    if (!dnstap_has(view, DNSTAP_HAS_TYPE))
+    if (view->type != DNSTAP_TYPE_MESSAGE && view->type != DNSTAP_TYPE_EVENT)
         return false;
+    view->query_address = address_normal(view->query_address);
+    view->response_address = address_normal(view->response_address);
     return !dnstap_has(view, DNSTAP_HAS_MESSAGE) || dnstap_has(view, DNSTAP_HAS_MESSAGE_TYPE);
 }

@@ -3,8 +3,9 @@
  * The scan accepts what a decoder of the proto2 schema accepts: fields in any order; of a field
  * that comes twice the last; a Message or Policy that comes in pieces is merged; fields that the
  * schema does not know, and known numbers with the wrong wire type, are stepped over, groups too
- * (to a depth of PROTOBUF_GROUP_DEPTH). It refuses what is torn, varints beyond 64 bits, and a
- * Dnstap or a Message without its `type`. Numbers that an enum does not name are kept as they are,
+ * (to a depth of PROTOBUF_GROUP_DEPTH). It refuses what is torn, varints beyond 64 bits, a
+ * Dnstap or a Message without its `type`, and a Dnstap that is neither a MESSAGE nor an EVENT. Other numbers
+ * that an enum does not name are kept as they are,
  * for a newer schema to name them; a number wider than its field keeps its low bits.
  *
  * Views are borrowed from the message and live as long as it does. Any thread; no allocation. */
@@ -83,7 +84,7 @@ struct dnstap_view {
     int32_t socket_family;
     int32_t socket_protocol;
     int32_t http_protocol;
-    struct octets query_address; /* 4 or 16 octets, if the sender keeps to the schema */
+    struct octets query_address; /* 4 or 16 octets, if the sender keeps to the schema; address.h */
     struct octets response_address;
     uint32_t query_port;
     uint32_t response_port;

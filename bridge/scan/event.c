@@ -1,5 +1,6 @@
 #include "event.h"
 
+#include "address.h"
 #include "dnstap.h"
 #include "protobuf.h"
 
@@ -51,6 +52,7 @@ bool event_scan(struct octets event, struct event_view *view)
         else
             protobuf_skip(&r, tag);
     }
+    view->peer_address = address_normal(view->peer_address);
     return !r.bad && event_has(view, EVENT_TYPE);
 }
 

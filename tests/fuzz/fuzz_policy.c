@@ -1,11 +1,13 @@
 /* Any octets as a message, through every step of a policy: what comes out can be read, every
- * message is accounted for, and a client that was to be left out is. The first octet chooses the
- * policy. */
+ * message is accounted for, and a client that was to be left out is. A DNS message that could be read still
+ * can, and anonymising makes it no longer, unless names are written anew. The first two octets choose the
+ * policy: one of the list, or anonymise with each setting beside each other one. */
 #include <stdio.h>
 #include <unistd.h>
 
 #include "fuzz.h"
 #include "policy/policy.h"
+#include "scan/dns_check.h"
 
 static const char *const texts[] = {
     "- keep: { qname: [\"*.example\", \"*.com\", \"*\"], rcode: [NOERROR, NXDOMAIN, BADVERS, "
@@ -21,11 +23,32 @@ static const char *const texts[] = {
     "1000000/s }\n",
     "- dedupe: { key: [client, server, identity, protocol, qname, answers], memory: 1MiB }\n",
 };
-enum { POLICIES = sizeof texts / sizeof texts[0], REMOVES = 2 };
+enum { LISTED = sizeof texts / sizeof texts[0], REMOVES = 2, LISTED_REGISTERED = 3 };
+static const char *const clients[] = {"keep", "prefix",
+                                      "crypto-pan, key: 000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"};
+static const char *const subnets[] = {"keep", "prefix", "remove"};
+static const char *const switches[] = {"cookies", "padding", "options", "signatures"};
+enum {
+    REGISTERED = 1 << 4, /* above the switches */
+    MADE = (REGISTERED << 1) * 9,
+    POLICIES = LISTED + MADE,
+};
 
 static struct policy *policies[POLICIES];
 static uint64_t passed, rejected;
 static size_t chosen;
+static struct dnstap_view given; /* the message before the policy */
+
+static bool cuts_names(void)
+{
+    return chosen == LISTED_REGISTERED || (chosen >= LISTED && (chosen - LISTED) & REGISTERED);
+}
+
+static void check_dns(struct octets before, struct octets after)
+{
+    must(cuts_names() || after.len <= before.len);
+    must(after.len == 0 || !dns_message_ok(before) || dns_message_ok(after));
+}
 
 static void check(struct batch *batch)
 {
@@ -36,6 +59,8 @@ static void check(struct batch *batch)
         must(dnstap_scan(frame, &view));
         must(chosen != REMOVES ||
              !(view.has & (DNSTAP_HAS_QUERY_ADDRESS | DNSTAP_HAS_QUERY_PORT | DNSTAP_HAS_EXTRA)));
+        check_dns(given.query_message, view.query_message);
+        check_dns(given.response_message, view.response_message);
     }
     must(!r.bad);
 }
@@ -56,6 +81,19 @@ static bool reject(void *arg, unsigned nth, struct batch *batch, struct account 
     check(batch);
     rejected += batch->count;
     return true;
+}
+
+/* The nth of anonymise's settings. */
+static const char *anonymise_text(size_t n, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "- anonymise: { ports: remove, qname: %s, client: %s, subnet: %s",
+                                   n & REGISTERED ? "registered" : "keep", clients[n / (REGISTERED << 1) % 3],
+                                   subnets[n / (REGISTERED << 1) / 3]);
+    for (unsigned i = 0; i < sizeof switches / sizeof switches[0]; i++)
+        used += (size_t)snprintf(text + used, size - used, ", %s: %s", switches[i],
+                                 n >> i & 1 ? "keep" : "remove");
+    snprintf(text + used, size - used, " }\n");
+    return text;
 }
 
 static struct policy *make(const char *text)
@@ -79,12 +117,16 @@ static struct policy *make(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct account account;
-    if (size < 2)
+    char text[400];
+    if (size < 3)
         return 0;
-    chosen = data[0] % POLICIES;
+    chosen = ((size_t)data[0] << 8 | data[1]) % POLICIES;
+    data++;
+    size--;
     struct policy **policy = &policies[chosen];
     if (!*policy)
-        *policy = make(texts[chosen]);
+        *policy = make(chosen < LISTED ? texts[chosen] : anonymise_text(chosen - LISTED, text, sizeof text));
+    dnstap_scan((struct frame){data + 1, (uint32_t)size - 1}, &given);
     struct batch *batch = batch_alloc((uint32_t)(size - 1 + FRAME_HEADER));
     uint8_t *at = (uint8_t *)(batch + 1);
     batch->count = 1;

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     struct stream_budget budget = {.limit = 64 * 1024};
-    struct intake *intake = intake_new("fuzz", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("fuzz", WHEN_FULL_DROP, NULL);
     struct stream *stream = stream_new(4096, data[0] & 1, &budget);
     size_t piece = 1u + (data[0] >> 1) * 8u;
     for (size_t at = 1; at < size; at += piece)

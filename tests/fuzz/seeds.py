@@ -35,7 +35,10 @@ event = (text.number(15, 1000) + text.varint(1000 << 3 | 2) + b"\x0f"
          + text.number(1, 8) + text.octets(5, b"\7example\0") + text.number(6, 1))
 put(folder, "dnstap", messages + [event])
 put(folder, "json", messages + [event])
-put(folder, "policy", [bytes([i % 7]) + m for i, m in enumerate(messages)] + [bytes([i]) + event for i in range(7)])
+small = [m for path in sorted(glob.glob(os.path.join(DATA, "*.fstrm"))) for m in text.frames(open(path, "rb").read())]
+settings = range(7 + 2 * 16 * 9)  # of fuzz_policy.c: the policies that are listed, and those it makes
+put(folder, "policy", [(i % len(settings)).to_bytes(2, "big") + m for i, m in enumerate(messages)]
+    + [i.to_bytes(2, "big") + event for i in range(7)] + [i.to_bytes(2, "big") + m for m in small for i in settings])
 put(folder, "dns", [dns for m in messages for dns in text.dns_of(m)] + list(text.name_edges())[:40])
 put(folder, "stream", streams)
 put(folder, "bus", [b"dnstap/raw\0\0\0\0\0" + text.stream_of([])[:0], b"dnstap/raw\0\0\0\0\2\x08\1\0\0\0\1x"])

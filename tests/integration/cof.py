@@ -1,7 +1,7 @@
 """format=cof: RRsets over a window against a slow reference, and an account of the messages that is exact meanwhile."""
 
-import itertools
 import json
+import os
 
 import http_server
 import lab
@@ -19,15 +19,19 @@ def reference(lines):
     for m in lines:
         if not m["type"].endswith("RESPONSE") or "response_time" not in m or "parse_error" in m or "tc" in m["flags"]:
             continue
-        for section in ("answers", "authorities", "additionals"):
-            records = [r for r in m.get(section, []) if r["type"] not in ("TSIG", "TKEY", "SIG")]
-            for key, group in itertools.groupby(records, lambda r: (r["name"].lower(), r["type"], r["class"])):
-                rdata = tuple(sorted(r["data"].lower() for r in group))
-                whole = (key[0], key[1], rdata, m.get("query_zone", "").lower(), m.get("identity"))
-                entry = found.setdefault(whole, [0, 1 << 62, 0])
-                entry[0] += 1
-                entry[1] = min(entry[1], seconds(m["response_time"]))
-                entry[2] = max(entry[2], seconds(m["response_time"]))
+        if "qr" not in m["flags"] or m["opcode"] != "QUERY" or m["rcode"] not in ("NOERROR", "NXDOMAIN"):
+            continue
+        records = [r for section in ("answers", "authorities", "additionals") for r in m.get(section, [])]
+        sets = {}
+        for r in records:
+            if r["class"] == "IN" and r["type"] not in ("TSIG", "TKEY", "SIG"):
+                sets.setdefault((r["name"].lower(), r["type"]), set()).add(r["data"].lower())
+        for (name, kind), rdata in sets.items():
+            whole = (name, kind, tuple(sorted(rdata)), m.get("query_zone", "").lower(), m.get("identity"))
+            entry = found.setdefault(whole, [0, 1 << 62, 0])
+            entry[0] += 1
+            entry[1] = min(entry[1], seconds(m["response_time"]))
+            entry[2] = max(entry[2], seconds(m["response_time"]))
     return found
 
 
@@ -93,6 +97,12 @@ class Cof(lab.Case):
         bridge.stop()  # the window that is open ends with the run
         self.assertEqual(bridge.route()["in_flight"], 0)
         self.assertEqual(len(self.lines("out.json")), 2 * before)
+
+    def test_messages_without_a_time(self):
+        data = os.path.join(os.environ["TEST_DATA"], "no-time.fstrm")
+        bridge = self.bridge("--from", data, "--to", self.path("out.json") + "#format=cof")
+        self.assertEqual(bridge.wait(), 0, bridge.log())
+        self.assertEqual((bridge.route()["filtered"], lab.read_file(self.path("out.json"))), (1, b""))
 
     def test_over_http(self):
         server = http_server.Server()

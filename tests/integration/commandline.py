@@ -1,5 +1,6 @@
 """What the command line says: help, mistakes, exit codes."""
 
+import json
 import os
 import re
 import socket
@@ -94,6 +95,40 @@ class Mistakes(lab.Case):
         code, _, err = lab.run_bridge(*args[:-1], args[-1] % advice)
         self.assertEqual((code, err), (0, ""))
 
+    def test_the_nearest_is_offered(self):
+        self.refused("--formm", "x", says=["'--formm'", "did you mean --from?", "--help"])
+        self.refused("--frobnicate", says=["'--frobnicate'", "--help"])
+        self.refused("unix:/run/x", says=["'unix:/run/x'", "--from URL"])
+        self.refused(says=["--from URL", "--to URL", "--help"])
+        self.refused("--from", "-", "--to", "-#fromat=json", says=["'fromat'", "did you mean 'format'?"])
+
+    def test_a_host_and_port_without_a_scheme_is_no_file(self):
+        for name in ("127.0.0.1:5555", "[::1]:53", "collector:6000", "bridge.example:5555"):
+            self.refused("--from", "-", "--to", name, says=["tcp:" + name, "file:" + name])
+        code, _, err = lab.run_bridge("--check", "--from", "-", "--to", "file:127.0.0.1:5555")
+        self.assertEqual(code, 0, err)
+        code, _, err = lab.run_bridge("--check", "--from", "-", "--to", "./127.0.0.1:5555")
+        self.assertEqual(code, 0, err)
+
+    def test_mistakes_are_json_where_the_log_is(self):
+        for args in (["--log=json", "--nonsense"], ["--nonsense", "--log", "json"], ["--log=json", "--from", "-", "--to", "/no/where/x"]):
+            code, _, err = lab.run_bridge(*args)
+            self.assertEqual(code, 2)
+            line = json.loads(err)
+            self.assertEqual((line["level"], set(line)), ("error", {"time", "level", "hop", "msg"}))
+
+    def test_the_ledger_is_json_where_the_log_is(self):
+        code, _, err = lab.run_bridge("--log=json", "--from", lab.corpus("bind"), "--to", "/dev/null")
+        self.assertEqual(code, 0)
+        lines = [json.loads(line) for line in err.splitlines()]
+        self.assertEqual(lines[-1]["msg"], "ledger")
+        self.assertEqual(lines[-1]["ledger"]["routes"][0]["delivered"], 893)
+
+    def test_values_are_quoted_where_they_need_it(self):
+        code, _, err = lab.run_bridge("--hop", 'my "hop" = 1', "--from", lab.corpus("bind"), "--to", "/dev/null")
+        self.assertEqual(code, 0)
+        self.assertIn('hop="my \\"hop\\" = 1" msg=', err)
+
     def test_ports_taken(self):
         with socket.socket() as taken, socket.socket(socket.AF_UNIX) as taken_unix:
             taken.bind(("127.0.0.1", 0))
@@ -101,8 +136,9 @@ class Mistakes(lab.Case):
             port = taken.getsockname()[1]
             taken_unix.bind(self.path("sock"))
             taken_unix.listen()
-            for url in (f"tcp:127.0.0.1:{port}", f"nng+tcp:127.0.0.1:{port}", "unix:" + self.path("sock")):
-                self.refused("--from", url, "--to", self.path("out"), says=[url, "in use"])
+            for url, why in ((f"tcp:127.0.0.1:{port}", "in use"), (f"nng+tcp:127.0.0.1:{port}", "in use"),
+                             ("unix:" + self.path("sock"), "another process listens there")):
+                self.refused("--from", url, "--to", self.path("out"), says=[url, why])
 
     def test_a_socket_left_behind_is_taken_over(self):
         with socket.socket(socket.AF_UNIX) as dead:
@@ -125,6 +161,16 @@ class Help(lab.Case):
         self.assertLessEqual(len(lines), 40)
         self.assertLessEqual(max(map(len, lines)), 100)
         self.assertEqual(sum("dnstap-bridge --from" in line and "Usage" not in line for line in lines), 3)
+
+    def test_every_topic_has_its_help(self):
+        short, long_ = lab.run_bridge("-h"), lab.run_bridge("--help")
+        self.assertEqual(short, long_)
+        for topic in ("kafka", "json", "dnstap", "frames", "policy", "keep", "receipts"):
+            code, out, err = lab.run_bridge("--help", topic)
+            self.assertEqual((code, err), (0, ""))
+            self.assertTrue(out)
+        self.assertEqual(lab.run_bridge("--help", "receipts"), lab.run_bridge("receipts", "-h"))
+        self.assertEqual(lab.run_bridge("--help", "nonsense")[0], 2)
 
     def test_help_of_each_adapter(self):
         for scheme in ("file", "unix", "tcp", "nng+tcp", "nng+ipc", "http", "https"):

@@ -47,7 +47,14 @@ class Program(lab.Case):
                 self.assertTrue(words("--to", f"{scheme}:x#{option}"), option)
 
     def test_help_topics(self):
-        self.assertEqual(set(words("--help", "")) & {"kafka", "json", "policy", "keep"}, {"kafka", "json", "policy", "keep"})
+        self.assertEqual(set(words("--help", "")) & {"kafka", "json", "frames", "policy", "keep", "receipts"},
+                         {"kafka", "json", "frames", "policy", "keep", "receipts"})
+
+    def test_receipts(self):
+        self.assertEqual(words("/usr/bin/dnstap-bridge", "rec"), ["receipts"])
+        self.assertEqual(words("receipts", "--co"), ["--compare"])
+        self.assertIn("--new-key", words("receipts", ""))
+        self.assertNotIn("receipts", words("--check", ""))
 
 
 class Shells(lab.Case):

@@ -77,7 +77,8 @@ sinks:
                 ("sources:\n  a: 'carrier:pigeon'\n", ("FILE:2:6: ", "unknown scheme 'carrier:'")),
                 ("sources: { a: '-' }\nsinks:\n  b: { url: '-', format: text, raw: true }\n",
                  ("FILE:3:6: ", "option 'raw' is for format=json")),
-                ("hop: 'a\n", ("FILE:", "is no YAML")),
+                ("hop: 'a\n", ("FILE:", "invalid YAML")),
+                ("hop: a\n---\nhop: b\n", ("FILE:2:1:", "a second YAML document")),
                 ("", ("FILE: is empty",)),
                 ("sources: { a: '-' }\n", ("there is no sink",))):
             with self.subTest(text=text):

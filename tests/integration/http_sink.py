@@ -120,6 +120,18 @@ class Bodies(HttpCase):
         self.assertEqual(lines, text_of("bind"))
         self.assertLess(abs(last / 1e9 - time.time()), 100)
 
+    def test_loki_escapes_no_more_than_it_must(self):
+        server = self.server(lambda r: answer(204))
+        self.whole(server, "body=loki,format=json,inflight=1")
+        lines = 0
+        for request in server.taken:
+            self.assertNotIn(b"\\u0022", request.body)
+            (stream,) = json.loads(request.body)["streams"]
+            for _, line in stream["values"]:
+                json.loads(line)
+                lines += 1
+        self.assertEqual(lines, COUNT["bind"])
+
     def test_splunk(self):
         server = self.server()
         self.whole(server, "body=splunk,bearer=tok-en,inflight=1")
@@ -285,6 +297,9 @@ class Elastic(HttpCase):
             items = []
             for action, doc in zip(lines[0::2], lines[1::2]):
                 self.actions.add(action)
+                whole = json.loads(doc)
+                self.untimed += whole.get("@timestamp") != whole["time"]
+                doc = re.sub(rb'^{"@timestamp":"[^"]*",', b"{", doc)
                 counts[doc] = counts.get(doc, 0) + 1
                 status = judge(doc, counts[doc])
                 item = {"status": status}
@@ -294,7 +309,7 @@ class Elastic(HttpCase):
                     item["error"] = {"type": "t", "reason": "mapper says no" if status == 400 else "queue is full"}
                 items.append({"create": item})
             return answer(200, {"errors": True, "items": items})
-        self.actions = set()
+        self.actions, self.untimed = set(), 0
         return self.server(reply)
 
     def documents(self):
@@ -308,6 +323,13 @@ class Elastic(HttpCase):
         self.assertEqual(self.docs, self.documents())
         self.assertEqual(self.actions, {b'{"create":{"_index":"dnstap-x"}}'})
         self.assertTrue(server.seen[0].path.startswith("/_bulk?filter_path="))
+        self.assertEqual(self.untimed, 0)  # a data stream refuses a document without @timestamp
+
+    def test_an_index_for_each_day(self):
+        self.bulk_server = self.bulk(lambda doc, n: 201)
+        self.whole(self.bulk_server, "body=elastic,index=dnstap-%Y.%m.%d,batch-count=100,inflight=1")
+        days = {json.loads(doc)["time"][:10].replace("-", ".") for doc in self.docs}
+        self.assertEqual(self.actions, {b'{"create":{"_index":"dnstap-%s"}}' % day.encode() for day in days})
 
     def test_rejected_fail_and_busy_are_sent_again(self):
         documents = self.documents()
@@ -360,12 +382,30 @@ class Secrets(HttpCase):
         headers = server.seen[0].headers
         self.assertEqual((headers["X-One"], headers["X-Key"], headers["X-Two"]), ("1", "k", "b=c"))
 
+    def test_an_authorization_of_another_kind(self):
+        server = self.server()
+        self.whole(server, "format=text,header=Authorization: ApiKey abc")
+        self.assertEqual(server.seen[0].headers["Authorization"], "ApiKey abc")
+
+    def test_check_refuses_headers_and_indices(self):
+        for options in ("format=text,header=Host:x", "body=elastic,index=a-%q", "format=text,label=a=b"):
+            code, _, err = lab.run_bridge("--check", "--from", lab.corpus("bind"), "--to", "http://h#" + options)
+            self.assertEqual(code, 2, err)
+
     def test_mistakes(self):
         for sink, said in (
                 ("http://127.0.0.1#format=text,body=frames", "dnstap"), ("http:x#format=text", "URL"),
                 ("http://#format=text", "URL"), ("http://h#format=text,index=x", "elastic"),
                 ("http://h#format=text,label=a=b", "loki"), ("http://h#format=text,body=loki,label=ab", "NAME=VALUE"),
-                ("http://h#format=text,header=novalue", "NAME:VALUE"), ("http://h#format=text,header=a b:c", "no name"),
+                ("http://h#format=text,header=novalue", "NAME:VALUE"), ("http://h#format=text,header=a b:c", "not the name"),
+                ("http://h#format=text,header=content-type: x/y", "header=content-type"),
+                ("http://h#format=text,header=X:1,header=Host: x", "header=Host"),
+                ("http://h#format=text,header=Transfer-Encoding:chunked", "header=Transfer-Encoding"),
+                ("http://h#format=text,header=Content-Length:1", "header=Content-Length"),
+                ("http://h#format=text,bearer=a,header=authorization:b", "header=authorization"),
+                ("http://u:p@h#format=text,header=Authorization:b", "header=Authorization"),
+                ("http://h#body=elastic,index=dns-%Q", "unknown '%Q'"), ("http://h#body=elastic,index=dns-%", "unknown '%'"),
+                ("http://h#body=elastic,index=DNS", "capital"), ("http://h#body=elastic,index=_dns", "invalid name"),
                 ("http://h#format=text,bearer=file:/no/such", "/no/such"), ("http://h#format=text,bearer=env:NOT_SET", "NOT_SET"),
                 ("http://h#format=text,password=x", "user="), ("http://h#format=text,user=a,bearer=b", "exclude"),
                 ("https://h#format=text,ca=/no/ca", "/no/ca"), ("https://h#format=text,cert=/etc/passwd", "together"),

@@ -1,9 +1,13 @@
 """Kafka against librdkafka's own mock broker: what can be shown where there is no Java for a real one. argv[1]:
 kafka_mock. What a broker keeps, who it lets in and how it fails is shown by kafka.py and kafka_faults.py."""
 
+import json
+import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 
 import lab
 
@@ -63,6 +67,50 @@ class Mock(lab.Case):
         self.assertEqual(near.wait(), 0, near.log())
         out = subprocess.run(["kcat", "-C", "-e", "-q", "-b", self.server, "-t", topic], capture_output=True, timeout=60).stdout
         self.assertEqual(out.count(b'{"time":'), 893)
+
+    def test_a_broker_that_hangs_costs_nobody_else_a_message(self):
+        """Its client takes seconds to leave the group when it is taken out of the configuration; meanwhile a small ring on an
+        unrelated way to a bus stays empty, and the status answers."""
+        port, server = lab.free_port(), self.path("dnstap.sock")
+        messages = lab.split(lab.corpus_octets("bind"))
+        bus = f"nng+tcp:127.0.0.1:{lab.free_port()}"
+        far = self.bridge("--from", bus, "--to", self.path("far.fstrm"), hop="far").ready()
+
+        def config(*sources):
+            hop = {"hop": "h", "status": f"127.0.0.1:{port}", "drain-timeout": "1s", "sinks": {"far": {"url": bus, "ring": "2MiB"}},
+                   "sources": {"servers": {"url": "unix:" + server}, **dict(sources)}}
+            return self.write("hop.yaml", json.dumps(hop).encode())
+
+        near = self.bridge("--config", config(("kafka", {"url": f"kafka://{self.server}/" + self.topic("hangs")}))).ready()
+        near.wait_log("partitions are ours")
+        self.addCleanup(self.mock.send_signal, signal.SIGCONT)
+        self.mock.send_signal(signal.SIGSTOP)
+        over, sent = threading.Event(), [0]
+
+        def flow():
+            sock = lab.sender(server)
+            while not over.is_set():
+                sock.sendall(b"".join(map(lab.data, messages)))
+                sent[0] += len(messages)
+                time.sleep(0.03)
+            lab.finish(sock)
+
+        thread = threading.Thread(target=flow, daemon=True)
+        thread.start()
+        config()
+        near.send(signal.SIGHUP)
+        near.wait_log("no longer in the configuration")
+        end = time.monotonic() + 7  # longer than the client takes to give the brokers up
+        while time.monotonic() < end:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ledger", timeout=lab.PATIENCE) as answer:
+                json.load(answer)
+            time.sleep(0.1)
+        over.set()
+        thread.join(lab.PATIENCE)
+        self.assertEqual(near.stop(), 0, near.log())
+        rows = {r["source"]: r for r in near.ledger()["routes"]}
+        self.assertEqual((rows["unix:" + server]["delivered"], rows["unix:" + server]["dropped"]), (sent[0], 0))
+        self.assertEqual(far.stop(), 0, far.log())
 
     def test_a_killed_consumer_loses_nothing(self):
         topic = self.topic("kill")

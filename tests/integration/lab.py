@@ -314,13 +314,13 @@ class Program:
     """A program in the background; its standard error is kept and can be waited for."""
 
     def __init__(self, folder, args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=None,
-                 name=None):
+                 name=None, **kwargs):
         self.args = [str(a) for a in args]
         self.name = name or os.path.basename(self.args[0])
         self.log_path = tempfile.mktemp(prefix=self.name + "-", suffix=".log", dir=folder)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(self.args, stdin=stdin, stdout=stdout, stderr=log,
-                                            env=env and {**os.environ, **env})
+                                            env=env and {**os.environ, **env}, **kwargs)
 
     def log(self):
         return read_file(self.log_path).decode(errors="replace")
@@ -429,6 +429,12 @@ def metric(port, name):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
         lines = answer.read().decode()
     return sum(float(value) for value in re.findall(rf"^dnstap_bridge_{name}\{{.*\}} (\S+)$", lines, re.M))
+
+
+def metric_plain(port, name):
+    """A metric without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        return float(re.search(rf"^dnstap_bridge_{name} (\S+)$", answer.read().decode(), re.M).group(1))
 
 
 class Case(unittest.TestCase):

@@ -139,6 +139,29 @@ class Datagrams(Names):
         lab.finish(sock)
         self.assertEqual(bridge.stop(), 0)
 
+    def test_a_receiver_that_moves_is_found(self):
+        """The old address still takes datagrams: nothing but the name tells."""
+        port = lab.free_port()
+        self.know(collector="127.0.0.1")
+        before, after = (self.receiver_at(address, port) for address in ("127.0.0.1", "127.0.0.2"))
+        bridge, sock = self.sending(f"nmsg+udp:collector.test:{port}#flush=1ms,resolve-every=1s")
+        self.assertTrue(before.recv(65536).startswith(b"NMSG"))
+        self.know(collector="127.0.0.2")
+        after.setblocking(False)
+
+        def arrives():
+            sock.sendall(lab.data(MESSAGE))
+            try:
+                return after.recv(65536)
+            except BlockingIOError:
+                return None
+        lab.eventually("a datagram at the new address", arrives)
+        self.know()  # no longer known: the address that was found goes on
+        for _ in range(10):
+            sock.sendall(lab.data(MESSAGE))
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+
     def test_a_receiver_on_a_name_of_several_addresses_is_refused_by_name(self):
         self.know(here="127.0.0.1,127.0.0.2")
         bridge = self.named("--from", f"nmsg+udp:here.test:{lab.free_port()}", "--to", self.path("out"))

@@ -375,6 +375,53 @@ class Takes(lab.Case):
         bridge.stop()
         self.assertEqual([(link["joined_at"], link["lost"]) for link in bridge.ledger()["upstream"]], [(0, 2)])
 
+    def numbered(self, number, identifier):
+        """A container of one message with this number."""
+        first = next(containers(lab.read_file(os.path.join(VECTORS, "mix.nmsg"))))
+        payload = text.octets(1, [v for n, v in text.fields(first[10:]) if n == 1][0])
+        body = payload + text.number(3, number) + text.number(4, identifier)
+        return b"NMSG\0\2" + struct.pack(">I", len(body)) + body
+
+    def test_two_senders_with_one_id(self):
+        bridge, sock = self.open()
+        other = socket.socket(type=socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.connect(sock.getpeername())
+        for i in range(20):
+            sock.send(self.numbered(i, 5))
+            other.send(self.numbered(4000 + i, 5))
+        self.settled(bridge, 40)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        self.assertEqual([(link["received"], link["lost"], link["duplicates"]) for link in bridge.ledger()["upstream"]],
+                         [(20, 0, 0)] * 2)
+
+    def test_a_number_that_wraps(self):
+        bridge, sock = self.open()
+        for i in range(6):
+            sock.send(self.numbered((2 ** 32 - 3 + i) % 2 ** 32, 5))
+        self.settled(bridge, 6)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        [link] = bridge.ledger()["upstream"]
+        self.assertEqual((link["received"], link["lost"], link["duplicates"]), (6, 0, 0))
+
+    def test_forged_senders_push_nobody_out(self):
+        bridge, sock = self.open("#receive-buffer=8MiB")
+        sock.send(self.numbered(0, 5))
+        sent = 1
+        for i in range(3000):
+            sock.send(self.numbered(i, 1000000 + i))
+            sent += 1
+            if i % 100 == 99:
+                lab.eventually("the datagrams", lambda: bridge.now()[0]["received"] == sent)
+        sock.send(self.numbered(3, 5))
+        bridge.wait_log("2 messages lost")
+        bridge.stop()
+        links = bridge.ledger()["upstream"]
+        self.assertEqual([(link["received"], link["lost"]) for link in links if link["lost"]], [(2, 2)])
+        self.assertLessEqual(len(links), 64)
+        lines = [line for line in bridge.log().splitlines() if "level=" in line]
+        self.assertLess(len(lines), 100)
+
     def test_a_multicast_group_on_the_loopback_interface(self):
         port = lab.free_port()
         group = "nmsg+udp:239.192.0.77:%d" % port

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -199,6 +200,79 @@ class Policies(lab.Case):
         self.assertEqual(bridge.wait(), 0, bridge.log())
         if not SHORT:  # a sanitizer has memory of its own
             self.assertLess(peak, ceiling)
+
+    def data(self, name):
+        return os.path.join(os.environ["TEST_DATA"], name)
+
+    def test_a_short_subnet_option_costs_nothing(self):
+        """A client writes /24 and no octet of an address into its option, with a record behind it."""
+        routes = self.run_config({"out": self.file("out.json", [{"anonymise": {"subnet": "prefix"}}])},
+                                 {"url": self.data("short-subnet.fstrm")})
+        self.assertEqual(routes["out"]["delivered"], 1)
+        [line] = self.lines("out.json")
+        self.assertNotIn("parse_error", line)
+        before = os.path.getsize(self.data("short-subnet.fstrm"))
+        self.run_config({"out": self.file("out.fstrm", [{"anonymise": {"subnet": "prefix"}}])},
+                        {"url": self.data("short-subnet.fstrm")})
+        self.assertLessEqual(os.path.getsize(self.path("out.fstrm")), before)
+
+    def test_a_response_without_its_question(self):
+        routes = self.run_config({"out": self.file("out.json", [{"drop": {"qname": "*.internal"}}]),
+                                  "kept": self.file("kept.json", [{"keep": {"qname": "*.internal"}}])},
+                                 {"url": self.data("no-question.fstrm")})
+        self.assertEqual((routes["out"]["filtered"], routes["kept"]["delivered"]), (1, 1))
+
+    def test_one_client_in_two_forms(self):
+        """CoreDNS sends IPv4 addresses in 16 octets."""
+        url = self.data("mapped-address.fstrm")
+        routes = self.run_config({"all": self.file("all.json"), "text": self.file("all.yaml"),
+                                  "cut": self.file("cut.json", [{"anonymise": {"client": "prefix"}}]),
+                                  "one": self.file("one.json", [{"dedupe": {"key": ["client"]}}]),
+                                  "raw": self.file("raw.fstrm")}, {"url": url})
+        self.assertEqual({m["query_address"] for m in self.lines("all.json")}, {"192.0.2.1"})
+        self.assertEqual({m["query_address"] for m in self.lines("cut.json")}, {"192.0.2.0"})
+        self.assertEqual(routes["one"]["filtered"], 1)
+        self.assertNotIn("ffff", lab.read_file(self.path("all.yaml")).decode())
+        self.assertEqual(lab.frames_of(self.path("raw.fstrm")), lab.frames_of(url))  # what nobody asked to change
+
+    def test_a_signature_tells_nothing(self):
+        self.run_config({"out": self.file("out.fstrm", [{"anonymise": {"client": "prefix"}}]),
+                         "json": self.file("out.json", [{"anonymise": {"client": "prefix"}}])},
+                        {"url": self.data("tsig.fstrm")})
+        self.assertIn(b"customer", lab.read_file(self.data("tsig.fstrm")))
+        self.assertNotIn(b"customer", lab.read_file(self.path("out.fstrm")))
+        self.assertNotIn("parse_error", self.lines("out.json")[0])
+
+    def test_an_empty_list_is_refused(self):
+        """At the start, by --check, and when it becomes empty under way."""
+        names = self.write("names.txt", b"# none\n")
+        sinks = {"out": self.file("out.json", [{"drop": {"qname": "file:" + names}}])}
+        address = self.path("in")
+        config = self.config(sinks, {"url": "unix:" + address})
+        for more in ((), ("--check",)):
+            refused = self.program(lab.BRIDGE, "--config", config, *more)
+            self.assertEqual(refused.wait(), 2)
+            for part in (f"{names}: has no entry", "qname", config + ":1:", "out.json"):
+                self.assertIn(part, refused.log())
+        self.write("names.txt", b"nothing.example\n")
+        bridge = self.bridge("--config", config).ready()
+        sock = lab.sender(address)
+        sock.sendall(lab.data(self.messages[0]))
+        lab.eventually("the first", lambda: bridge.now()[0]["delivered"] == 1)
+        self.write("names.txt", b"")
+        bridge.send(signal.SIGHUP)
+        bridge.wait_log(f"{names}: has no entry")
+        sock.sendall(lab.data(self.messages[0]))
+        lab.finish(sock)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+        self.assertEqual(bridge.route()["delivered"], 2)
+
+    def test_lists_as_others_write_them(self):
+        for name in ("hosts-file.txt", "bom.txt"):
+            policy = self.write("policy.yaml", b"- drop: { qname: 'file:%s' }\n" % self.data(name).encode())
+            checked = self.program(lab.BRIDGE, "--check", "--from", lab.corpus("unbound"), "--to",
+                                   f"{self.path('x.json')}#policy={policy}")
+            self.assertEqual(checked.wait(), 0, checked.log())
 
     def test_five_channels_flow(self):
         """The demonstration, as anybody runs it."""

@@ -234,11 +234,66 @@ class Status(Watched):
         for i, sock in enumerate(silent):
             self.addCleanup(sock.close)
             if i % 2:
-                sock.sendall(b"GET /metr")
+                with contextlib.suppress(OSError):  # it may have made room already
+                    sock.sendall(b"GET /metr")
         # asks for much and takes nothing
-        silent[1].sendall(b"ics HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        greedy = lab.connect(("127.0.0.1", bridge.port))
+        self.addCleanup(greedy.close)
+        greedy.sendall(b"GET /metr")
+        greedy.sendall(b"ics HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
         count = self.send(10)
         self.assertEqual(self.settled(bridge, count)["routes"][0]["delivered"], count)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+
+    def test_half_requests_eat_no_descriptors_and_shut_nobody_out(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
+        before = len(os.listdir(f"/proc/{bridge.process.pid}/fd"))
+        half = []
+        self.addCleanup(lambda: [sock.close() for sock in half])
+        for i in range(1000):
+            half.append(lab.connect(("127.0.0.1", bridge.port)))
+            with contextlib.suppress(OSError):
+                half[-1].sendall(b"GET /ledger HTTP/1.1\r\nHost: 127")
+            if i % 100 == 99:
+                self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+                self.assertLess(len(os.listdir(f"/proc/{bridge.process.pid}/fd")), before + 70)
+        self.assertEqual(self.now(bridge)["routes"][0]["received"], 0)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+
+    def test_a_reader_that_stops_reading_does_not_keep_others_out(self):
+        bridge = self.hop(*[part for i in range(40) for part in ("--from", f"unix:{self.path(f's{i}')}")],
+                          *[part for i in range(10) for part in ("--to", f"/dev/null#name=n{i}")])
+        slow = []
+        self.addCleanup(lambda: [sock.close() for sock in slow])
+        for _ in range(5):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", bridge.port))
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            slow.append(sock)
+        self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+        lab.eventually("room for an answer", lambda: self.ask(bridge, "/ledger")[0] == 200)
+
+    def test_only_its_own_names_are_answered(self):
+        bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"),
+                          "--status-host", "status.example,other.example", hop="hop.example")
+
+        def code(host, path="/ledger"):
+            request = f"GET {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "") + "Connection: close\r\n\r\n"
+            with lab.connect(("127.0.0.1", bridge.port)) as sock:
+                sock.sendall(request.encode())
+                return int(sock.recv(65536).split()[1])
+
+        port = bridge.port
+        for host in (f"127.0.0.1:{port}", "127.0.0.1", "[::1]", f"[::1]:{port}", "192.0.2.1:80", f"localhost:{port}", "LOCALHOST",
+                     "collector", f"collector:{port}", "localhost.", "hop.example", "status.example", "Other.Example:1",
+                     socket.gethostname()):
+            self.assertEqual(code(host), 200, host)
+        for host in ("evil.example", f"evil.example:{port}", "rebind.attacker.test.", "127.0.0.1.evil.example",
+                     "status.example.evil.example", "x" * 300 + ".example"):
+            for path in ("/ledger", "/metrics", "/"):
+                self.assertEqual(code(host, path), 421, host)
+            self.assertEqual(code(host, "/healthz"), 200)  # a load balancer's name; it tells nothing
         self.assertEqual(bridge.stop(), 0, bridge.log())
 
     def test_garbage_is_survived(self):
@@ -247,9 +302,9 @@ class Status(Watched):
                        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
                        b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n:\r\n\r\n"):
             with lab.connect(("127.0.0.1", bridge.port)) as sock:
-                sock.sendall(octets)
-                sock.shutdown(socket.SHUT_WR)
                 with contextlib.suppress(OSError):
+                    sock.sendall(octets)
+                    sock.shutdown(socket.SHUT_WR)
                     while sock.recv(65536):
                         pass
         self.assertEqual(self.ask(bridge, "/healthz")[0], 200)

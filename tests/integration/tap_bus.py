@@ -69,7 +69,7 @@ class TapBus(lab.Case):
         self.assertEqual((link["received"], link["lost"]), (COUNT - int(joined[0]), 0))
 
     def test_mistakes_are_told_when_it_is_opened(self):
-        for url, says in (("nng+tcp:127.0.0.1", "no port"), ("nng+tcp:127.0.0.1:1#ring=8KiB", "too small"),
+        for url, says in (("nng+tcp:127.0.0.1", "has no port"), ("nng+tcp:127.0.0.1:1#ring=8KiB", "too small"),
                           ("nng+tcp:127.0.0.1:1#colour=red", "colour"), ("carrier:pigeon", "nng+tcp:")):
             done = subprocess.run([TAP_SEND, url, "1"], capture_output=True, timeout=20)
             self.assertEqual(done.returncode, 2)

@@ -78,9 +78,14 @@ static bool plant(struct octets dns, struct octets address, bool more, struct bu
     struct dns_record record, opt = {0};
     struct buffer options = {0};
     buffer_clear(out);
+    enum { OPCODE = 0x7800, UPDATE = 5 << 11, TKEY = 249, TSIG = 250 };
     if (dns.len <= 12 || !dns_message_ok(dns) || !dns_walk_begin(&walk, dns))
         return false;
+    if ((walk.header.flags & OPCODE) == UPDATE)
+        return false; /* left out altogether: tested apart from these */
     while (dns_walk_record(&walk, &record)) {
+        if (record.type == TKEY || record.type == TSIG)
+            return false; /* cut off, or left out: likewise */
         if (record.type == DNS_TYPE_OPT && opt.type == DNS_TYPE_OPT)
             return false; /* two of them: who can tell what that says */
         if (record.type == DNS_TYPE_OPT)
@@ -330,8 +335,8 @@ static void addresses(void **state)
         {"client: prefix, ipv4: 20", "192.0.66.77", "192.0.64.0"},
         {"client: prefix, ipv4: 32", "192.0.66.77", "192.0.66.77"},
         {"client: prefix", "2001:db8:1:2:3::4", "2001:db8:1::"},
-        {"client: prefix, ipv6: 112", "::ffff:192.0.2.77", "::ffff:192.0.0.0"},
-        {"client: prefix, ipv6: 127", "::ffff:192.0.2.77", "::ffff:192.0.2.0"},
+        {"client: prefix", "::ffff:192.0.2.77", "192.0.2.0"}, /* CoreDNS sends 16 octets */
+        {"client: prefix, ipv6: 0", "::ffff:192.0.2.77", "192.0.2.0"},
         {"client: prefix, ipv6: 56", "2001:db8:1:2345::4", "2001:db8:1:2300::"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -476,6 +481,206 @@ static void names_are_cut(void **state)
     message_free(&message);
 }
 
+/* What a step makes of the DNS message of a message of this type; its length, 0 where it is left out. */
+static uint32_t dns_after(const char *options, const struct recipe *recipe, uint8_t out[600])
+{
+    struct plan plan = {0};
+    struct step *step = step_of(&plan, options);
+    struct message message = message_new(recipe);
+    struct subject s;
+    subject_init(&s, (struct frame){message.data, message.len}, (struct ticket){0});
+    assert_int_equal(anonymise_step.judge(step, &s), VERDICT_PASS);
+    const struct dnstap_view *view = subject_view(&s);
+    assert_non_null(view);
+    struct octets dns = recipe->type % 2 ? view->query_message : view->response_message;
+    assert_true(dns.len <= 600);
+    if (dns.len > 0)
+        memcpy(out, dns.data, dns.len);
+    step_free(&plan, step);
+    message_free(&message);
+    return dns.len;
+}
+
+/* DNS messages in, and what is to come out. */
+struct dns_case {
+    const char *options;
+    int type;
+    const char *in;
+    uint32_t in_len;
+    const char *out; /* NULL: the message is left out */
+    uint32_t out_len;
+};
+#define DNS(octets) octets, sizeof octets - 1
+
+static void check_dns_cases(const struct dns_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t out[600];
+        const struct dns_case *c = &cases[i];
+        const struct recipe recipe = {.type = c->type, .client = "192.0.2.77", .dns = (const uint8_t *)c->in,
+                                      .dns_len = c->in_len};
+        uint32_t len = dns_after(c->options, &recipe, out);
+        if (len != c->out_len || (len > 0 && memcmp(out, c->out, len) != 0))
+            fail_msg("case %zu: %u octets instead of %u, or others", i, len, c->out_len);
+        assert_true(len <= c->in_len);
+        if (len > 0 && dns_message_ok((struct octets){(const uint8_t *)c->in, c->in_len}))
+            assert_true(dns_message_ok((struct octets){out, len}));
+    }
+}
+
+#define QUERY "\x12\x34\1\0\0\1\0\0\0\0"
+#define QUESTION "\3www\7example\0\0\1\0\1"
+#define OPT "\0\0\x29\4\xd0\0\0\0\0"
+#define RECORD "\1x\0\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\x09"
+
+/* A subnet whose length promises more octets than there are, and others that are not as they should be. */
+static void subnets_that_are_broken(void **state)
+{
+    (void)state;
+    static const struct dns_case cases[] = {
+        {"subnet: prefix", 5, DNS(QUERY "\0\2" QUESTION OPT "\0\x08\0\x08\0\4\0\1\x18\0" RECORD),
+         DNS(QUERY "\0\2" QUESTION OPT "\0\x08\0\x0c\0\4\0\0\0\0" RECORD)},
+        {"subnet: prefix", 5, DNS(QUERY "\0\1" QUESTION OPT "\0\x08\0\x08\0\4\0\1\x18\0"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\0")},
+        {"subnet: prefix", 5, DNS(QUERY "\0\1" QUESTION OPT "\0\x09\0\x08\0\5\0\2\x80\0\x20"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\0")},
+        {"subnet: prefix", 5, DNS(QUERY "\0\2" QUESTION OPT "\0\x0c\0\x08\0\x08\0\1\x20\0\xc0\0\2\x4d" RECORD),
+         DNS(QUERY "\0\2" QUESTION OPT "\0\x0c\0\x0c\0\x08\0\0\0\0\0\0\0\0" RECORD)},
+        {"subnet: prefix", 5, DNS(QUERY "\0\1" QUESTION OPT "\0\x0c\0\x08\0\x08\0\1\x18\0\xc0\0\2\x4d"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\x0b\0\x08\0\7\0\1\x18\0\xc0\0\2")},
+    };
+    check_dns_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* A name that points into an option is broken, or another one, without the option. */
+static void names_that_point_into_options(void **state)
+{
+    (void)state;
+    static const struct dns_case cases[] = {
+        {"client: remove", 5, DNS(QUERY "\0\2\3www\7example\xc0\x2c\0\1\0\1" OPT "\0\6\0\x0a\0\2\1\0"),
+         NULL, 0},
+    };
+    check_dns_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+#define TSIG                                                                                                           \
+    "\x08" "customer\7example\0\0\xfa\0\xff\0\0\0\0\0\x1b\x08hmac-md5\0\0\0\0\0\0\1\1\x2c\0\1" "M\x12\x34\0\0\0\0"
+#define SIG(covered)                                                                                                   \
+    "\0\0\x18\0\xff\0\0\0\0\0\x1c\0" covered "\x08\0\0\0\0\0\0\0\0\1\0\0\0\0\0\1\x08" "customer\0"
+
+/* TSIG and SIG(0) tell who signed, and so does a TKEY exchange. */
+static void signatures(void **state)
+{
+    (void)state;
+    static const struct dns_case cases[] = {
+        {"client: prefix", 5, DNS(QUERY "\0\1" QUESTION TSIG), DNS(QUERY "\0\0" QUESTION)},
+        {"signatures: remove", 5, DNS(QUERY "\0\2" QUESTION OPT "\0\0" TSIG),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\0")},
+        {"client: prefix", 5, DNS(QUERY "\0\2" QUESTION OPT "\0\5\0\x0a\0\1x" TSIG),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\0")},
+        {"client: prefix, signatures: keep", 5, DNS(QUERY "\0\1" QUESTION TSIG), DNS(QUERY "\0\1" QUESTION TSIG)},
+        {"ports: remove", 5, DNS(QUERY "\0\1" QUESTION TSIG), DNS(QUERY "\0\1" QUESTION TSIG)},
+        {"client: remove", 5, DNS(QUERY "\0\1" QUESTION SIG("\0")), DNS(QUERY "\0\0" QUESTION)},
+        {"client: remove", 5, DNS(QUERY "\0\1" QUESTION SIG("\1")), DNS(QUERY "\0\1" QUESTION SIG("\1"))},
+        {"client: remove", 5, DNS(QUERY "\0\2" QUESTION TSIG RECORD), NULL, 0}, /* not where it belongs */
+        {"client: remove", 5, DNS(QUERY "\0\0\3key\7example\0\0\xf9\0\1"), NULL, 0},
+        {"client: remove", 6, DNS("\x12\x34\x81\0\0\1\0\1\0\0\0\0" QUESTION "\3key\0\0\xf9\0\xff\0\0\0\0\0\0"),
+         NULL, 0},
+    };
+    check_dns_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* A client can put anything where the protocol expects nothing from it. */
+static void harmless_options_in_queries(void **state)
+{
+    (void)state;
+    static const struct dns_case cases[] = {
+        {"client: prefix", 5, DNS(QUERY "\0\1" QUESTION OPT "\0\x16\0\3\0\0\0\3\0\2me\0\x0f\0\4\0\0me\0\x13\0\0"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\x08\0\3\0\0\0\x13\0\0")},
+        {"client: prefix", 6, DNS(QUERY "\0\1" QUESTION OPT "\0\x0e\0\3\0\2ns\0\x0f\0\4\0\x0fno"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\x0e\0\3\0\2ns\0\x0f\0\4\0\x0fno")},
+        {"client: prefix, options: keep", 5, DNS(QUERY "\0\1" QUESTION OPT "\0\6\0\3\0\2me"),
+         DNS(QUERY "\0\1" QUESTION OPT "\0\6\0\3\0\2me")},
+    };
+    check_dns_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* In an UPDATE a client gives its name and address; a question for the name of its own address gives that. */
+static void messages_in_which_a_client_names_itself(void **state)
+{
+    (void)state;
+    static const char update[] = "\x12\x34\x28\0\0\1\0\0\0\1\0\0\7example\0\0\6\0\1" RECORD;
+    static const struct dns_case cases[] = {
+        {"client: prefix", 13, DNS(update), NULL, 0},
+        {"updates: remove", 13, DNS(update), NULL, 0},
+        {"client: prefix, updates: keep", 13, DNS(update), DNS(update)},
+        {"ports: remove", 13, DNS(update), DNS(update)},
+        {"client: prefix", 5, DNS(QUERY "\0\0\00277\0012\0010\003192\7in-addr\4ARPA\0\0\x0c\0\1"), NULL, 0},
+        {"client: prefix", 5, DNS(QUERY "\0\0\1b\00277\0012\0010\003192\7in-addr\4arpa\0\0\x10\0\1"), NULL, 0},
+        {"client: prefix", 5, DNS(QUERY "\0\0\00278\0012\0010\003192\7in-addr\4arpa\0\0\x0c\0\1"),
+         DNS(QUERY "\0\0\00278\0012\0010\003192\7in-addr\4arpa\0\0\x0c\0\1")},
+        {"client: prefix, qname: registered", 5,
+         DNS(QUERY "\0\0\00277\0012\0010\003192\7in-addr\4arpa\0\0\x0c\0\1"),
+         DNS(QUERY "\0\0\003192\7in-addr\4arpa\0\0\x0c\0\1")},
+    };
+    check_dns_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void a_question_for_the_clients_ipv6_address(void **state)
+{
+    (void)state;
+    uint8_t out[600], dns[600] = QUERY "\0\0";
+    const char *name = "4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+    uint32_t len = 12 + message_name(name, dns + 12);
+    memcpy(dns + len, "\0\x0c\0\1", 4);
+    struct recipe recipe = {.type = 5, .client = "2001:db8::1:2:3:4", .dns = dns, .dns_len = len + 4};
+    assert_int_equal(dns_after("client: pseudonym, key: "
+                               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                               &recipe, out),
+                     0);
+    recipe.client = "2001:db8::1:2:3:5";
+    assert_int_equal(dns_after("client: remove", &recipe, out), len + 4);
+}
+
+static int reallocs_left = -1; /* until one fails; -1: none does */
+
+void *__real_realloc(void *data, size_t size);
+void *__wrap_realloc(void *data, size_t size);
+void *__wrap_realloc(void *data, size_t size)
+{
+    if (reallocs_left == 0)
+        return NULL;
+    reallocs_left -= reallocs_left > 0;
+    return __real_realloc(data, size);
+}
+
+/* When memory runs out, wherever, the message has failed: it does not go on without a part. */
+static void memory_that_runs_out(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"client: remove", "client: prefix, qname: registered"};
+    struct message message = message_new(&(struct recipe){
+        .type = 6, .client = "192.0.2.1", .qname = "www.example.org", .qtype = 1, .rcode = 16, .zone = "a.example.org"});
+    for (int k = 0; k < 2; k++) {
+        enum verdict verdict = VERDICT_FAILED;
+        for (int left = 0; verdict == VERDICT_FAILED; left++) {
+            struct plan plan = {0};
+            struct step *step = step_of(&plan, options[k]);
+            struct subject s;
+            subject_init(&s, (struct frame){message.data, message.len}, (struct ticket){0});
+            reallocs_left = left;
+            verdict = anonymise_step.judge(step, &s);
+            reallocs_left = -1;
+            assert_true(verdict == VERDICT_PASS || (verdict == VERDICT_FAILED && left < 20));
+            if (verdict == VERDICT_PASS)
+                assert_true(left > 1 && dnstap_has(subject_view(&s), DNSTAP_HAS_RESPONSE_MESSAGE) &&
+                            dnstap_has(subject_view(&s), DNSTAP_HAS_QUERY_ZONE));
+            step_free(&plan, step);
+        }
+    }
+    message_free(&message);
+}
+
 /* Damaged messages: whatever they are, what comes out is sound, and tells nothing. */
 static void damaged_messages(void **state)
 {
@@ -550,6 +755,13 @@ int main(void)
         cmocka_unit_test(fields_that_can_say_anything),
         cmocka_unit_test(a_message_with_an_event_in_it),
         cmocka_unit_test(names_are_cut),
+        cmocka_unit_test(subnets_that_are_broken),
+        cmocka_unit_test(names_that_point_into_options),
+        cmocka_unit_test(signatures),
+        cmocka_unit_test(harmless_options_in_queries),
+        cmocka_unit_test(messages_in_which_a_client_names_itself),
+        cmocka_unit_test(a_question_for_the_clients_ipv6_address),
+        cmocka_unit_test(memory_that_runs_out),
         cmocka_unit_test(damaged_messages),
         cmocka_unit_test(mistakes),
     };

@@ -168,7 +168,7 @@ static struct hop_ledger random_hop(uint64_t *noise)
 static struct envelope random_envelope(uint64_t *noise)
 {
     struct envelope e = {
-        .sequence = (uint64_t)noise_next(noise) << 32 | noise_next(noise),
+        .sequence = (uint64_t)noise_below(noise, 1 << 20) << 32 | noise_next(noise),
         .count = noise_next(noise),
         .epoch = noise_below(noise, 3),
         .shared = noise_below(noise, 2),
@@ -295,6 +295,61 @@ static void torn_frames_are_told(void **state)
     }
 }
 
+/* What a liar writes is refused, so that no sum here ever wraps. */
+static void numbers_beyond_all_sums_are_refused(void **state)
+{
+    (void)state;
+    const uint64_t most = ENVELOPE_NUMBER_MAX;
+    const uint64_t numbers[] = {most, most + 1, UINT64_MAX, UINT64_MAX - 3, UINT64_C(1) << 63};
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct buffer out = {0};
+        struct envelope e = {.sequence = numbers[i], .count = 7}, back;
+        struct hop_ledger hop = {.hop = "liar", .instance = UINT64_MAX};
+        envelope_add_hop(&e, &hop);
+        envelope_write(&e, &out);
+        assert_false(envelope_read(&back, out.data, out.len));
+        e.sequence = 0;
+        e.path[0].tally.received = numbers[i];
+        buffer_clear(&out);
+        envelope_write(&e, &out);
+        assert_false(envelope_read(&back, out.data, out.len));
+        e.path[0].tally.received = 5;
+        e.path[0].tally.failed = 9; /* more than it had: what is in flight is none, not 2^64 - 4 */
+        buffer_clear(&out);
+        envelope_write(&e, &out);
+        assert_true(envelope_read(&back, out.data, out.len));
+        assert_int_equal(back.path[0].tally.in_flight, 0);
+        assert_true(back.path[0].instance == UINT64_MAX);
+        buffer_free(&out);
+    }
+}
+
+static void names_from_elsewhere_can_be_printed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sent, *shown;
+    } names[] = {
+        {"evil\x1b[2J\n  lost before this hop: 0", "evil?[2J?  lost before this hop: 0"},
+        {"collector-\xc3\xa9", "collector-\xc3\xa9"},
+        {"half\xc3", "half?"},
+        {"c1\xc2\x9b!", "c1?" "?!"},
+        {"turned\xe2\x80\xae", "turned?" "?" "?"},
+        {"", ""},
+    };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        struct buffer out = {0};
+        struct envelope e = {.count = 1}, back;
+        struct hop_ledger hop = {.instance = 1};
+        snprintf(hop.hop, sizeof hop.hop, "%s", names[i].sent);
+        envelope_add_hop(&e, &hop);
+        envelope_write(&e, &out);
+        assert_true(envelope_read(&back, out.data, out.len));
+        assert_string_equal(back.path[0].hop, names[i].shown);
+        buffer_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +361,8 @@ int main(void)
         cmocka_unit_test(a_path_too_long_loses_its_oldest_hops),
         cmocka_unit_test(an_envelope_names_its_sender),
         cmocka_unit_test(every_field_is_read_back),
+        cmocka_unit_test(numbers_beyond_all_sums_are_refused),
+        cmocka_unit_test(names_from_elsewhere_can_be_printed),
         cmocka_unit_test(a_torn_envelope_does_no_harm),
         cmocka_unit_test(a_hop_name_too_long_is_cut),
         cmocka_unit_test(channels_are_bounded),

@@ -143,7 +143,7 @@ static void all_fields_of_the_dnstap(void **state)
            "\"identity\":\"a\\\"\\\\\\n\xef\xbf\xbd\\u0000\",\"version\":\"\xc3\xa9\",\"extra\":"
            "\"eA==\","
            "\"family\":\"INET6\",\"protocol\":\"DOQ\",\"http_protocol\":\"HTTP2\","
-           "\"query_address\":\"::ffff:192.0.2.1\",\"query_port\":181,\"response_address\":\"?"
+           "\"query_address\":\"192.0.2.1\",\"query_port\":181,\"response_address\":\"?"
            "616263\","
            "\"response_port\":53,\"query_time\":\"1970-01-01T00:00:02.000000000Z\","
            "\"response_time\":\"1970-01-01T00:00:02.000001000Z\",\"latency_us\":1,"
@@ -197,13 +197,29 @@ static void broken_messages_say_why(void **state)
 {
     (void)state;
     EXPECT_DNS("", "\"parse_error\":\"overflow unpacking uint16\"");
-    EXPECT_DNS(QUESTION "\xc0\x0c\0\1\0\1", "\"parse_error\":\"too many compression pointers\"");
-    EXPECT_DNS(QUESTION "\5abc", "\"parse_error\":\"buffer size too small\"");
-    EXPECT_DNS(QUESTION "\x41", "\"parse_error\":\"bad rdata\"");
+#define REST ",\"rcode\":\"NOERROR\",\"parse_error\":"
+    EXPECT_DNS(QUESTION "\xc0\x0c\0\1\0\1", START REST "\"too many compression pointers\"");
+    EXPECT_DNS(QUESTION "\5abc", START REST "\"buffer size too small\"");
+    EXPECT_DNS(QUESTION "\x41", START REST "\"bad rdata\"");
     EXPECT_DNS(HEAD("\0\0\0\1\0\0\0\0") "\0\0\1\0\1\0\0\0\0\0\4\1\2",
-               "\"parse_error\":\"overflowing header size\"");
-    EXPECT_DNS(HEAD("\0\0\0\1\0\0\0\0") "\0\0\1\0\1\0\0\0\0\0\3\1\2\3",
-               "\"parse_error\":\"overflow unpacking a\"");
+               START REST "\"overflowing header size\"");
+}
+
+/* One broken part hides nothing else. */
+static void broken_messages_show_what_can_be_read(void **state)
+{
+    (void)state;
+    EXPECT_DNS(HEAD("\0\1\0\2\0\0\0\1") "\1a\0\0\1\0\1"
+                                        "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\1\2\3"
+                                        "\xc0\x0c\0\1\0\1\0\0\0\6\0\4\xc0\0\2\1"
+                                        "\0\0\x29\4\xd0\1\0\x80\0\0\5\0\3\0\x09x",
+               START ",\"qname\":\"a.\",\"qclass\":\"IN\",\"qtype\":\"A\",\"answers\":["
+                     "{\"name\":\"a.\",\"class\":\"IN\",\"type\":\"A\",\"ttl\":5,\"data\":\"\\\\# 3 010203\"},"
+                     "{\"name\":\"a.\",\"class\":\"IN\",\"type\":\"A\",\"ttl\":6,\"data\":\"192.0.2.1\"}],"
+                     "\"rcode\":\"BADVERS\",\"edns\":{\"version\":0,\"udp\":1232,\"do\":true},"
+                     "\"parse_error\":\"overflow unpacking a\"");
+    EXPECT_DNS(HEAD("\0\1\0\1\0\0\0\0") "\1a\0\0\1\0\1\xc0",
+               START ",\"qname\":\"a.\",\"qclass\":\"IN\",\"qtype\":\"A\"" REST "\"buffer size too small\"");
 }
 
 static void truncated_is_whole_with_tc(void **state)
@@ -229,6 +245,57 @@ static void what_is_no_message_is_malformed(void **state)
     buffer_free(&out);
 }
 
+/* Whatever the format: one count in the ledger for one message. */
+static void what_is_no_message_is_malformed_in_every_format(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t len;
+        uint8_t data[6];
+    } cases[] = {
+        {2, {0x78, 1}},                   /* a MESSAGE without one */
+        {6, {0x72, 2, 8, 6, 0x78, 0}},    /* type 0 */
+        {6, {0x72, 2, 8, 6, 0x78, 2}},    /* type 2 */
+        {3, {0x78, 1, 0x72}},             /* torn */
+        {4, {0x72, 2, 8, 6}},             /* no type */
+        {4, {0x72, 0, 0x78, 1}},          /* a Message without its type */
+    };
+    for (const struct encoder_ops *const *ops = encoders; *ops; ops++) {
+        const struct option_spec *const tables[OPTION_TABLES] = {(*ops)->options};
+        struct options options;
+        struct error error;
+        struct buffer out = {0};
+        assert_true(options_parse(&options, tables, NULL, &error));
+        struct encoder *encoder = (*ops)->new (&options, &error);
+        assert_non_null(encoder);
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            const struct frame frame = {cases[i].data, cases[i].len};
+            if ((*ops)->message(encoder, frame, &out) != ENCODE_MALFORMED)
+                fail_msg("%s: case %zu", (*ops)->name, i);
+        }
+        assert_int_equal(out.len, 0);
+        (*ops)->free(encoder);
+        options_free(&options);
+        buffer_free(&out);
+    }
+}
+
+static void the_last_second_that_has_a_text(void **state)
+{
+    (void)state;
+    struct made message = {.len = 0};
+    static const uint8_t last[] = {8, 5, 0x40, 0xff, 0x82, 0xd1, 0xff, 0xaf, 0x07}; /* 253402300799 */
+    put(&message, last, sizeof last);
+    struct made m = wrap(&message);
+    expect("", &m,
+           "{\"time\":\"9999-12-31T23:59:59.000000000Z\",\"type\":\"CLIENT_QUERY\","
+           "\"query_time\":\"9999-12-31T23:59:59.000000000Z\"}\n");
+    message.len -= 6;
+    put(&message, "\x80\x83\xd1\xff\xaf\x07", 6);
+    m = wrap(&message);
+    expect("", &m, "{\"type\":\"CLIENT_QUERY\"}\n");
+}
+
 static void golang_shape_refuses_what_it_has_not(void **state)
 {
     (void)state;
@@ -251,8 +318,11 @@ int main(void)
         cmocka_unit_test(records_of_unknown_types_and_classes),
         cmocka_unit_test(edns_options),
         cmocka_unit_test(broken_messages_say_why),
+        cmocka_unit_test(broken_messages_show_what_can_be_read),
         cmocka_unit_test(truncated_is_whole_with_tc),
         cmocka_unit_test(what_is_no_message_is_malformed),
+        cmocka_unit_test(what_is_no_message_is_malformed_in_every_format),
+        cmocka_unit_test(the_last_second_that_has_a_text),
         cmocka_unit_test(golang_shape_refuses_what_it_has_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Loads and their windows, bodies, the answers of _bulk, and when to try again. */
 #include "adapters/http_body.h"
+#include "adapters/http_document.h"
 #include "adapters/http_items.h"
 #include "adapters/http_load.h"
 #include "adapters/http_retry.h"
@@ -159,6 +160,38 @@ static void bodies_hold_what_is_not_settled(void **state)
     assert_null(body_find("pigeon"));
 }
 
+/* The time of a document, and the index that it names. */
+static void documents_have_a_time(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *record, *time, *index;
+    } cases[] = {
+        {"{\"time\":\"2026-11-27T22:13:20.123456789Z\",\"type\":\"x\"}", "2026-11-27T22:13:20.123456789Z", "d-2026.11.27-22"},
+        {"{\"time\":\"2024-02-29T23:59:59.000000000Z\"}", "2024-02-29T23:59:59.000000000Z", "d-2024.02.29-23"},
+        {"{\"time\":\"1970-01-01T00:00:00.000000000Z\"}", "1970-01-01T00:00:00.000000000Z", "d-1970.01.01-00"},
+        {"{\"type\":\"MESSAGE\",\"message\":{\"query_time\":\"2026-11-27T22:13:20Z\"}}", "2026-11-27T22:13:20Z", "d-2026.11.27-22"},
+        {"{\"m\":{\"query_time\":\"2026-11-27T22:13:20Z\",\"response_time\":\"2026-11-27T23:00:00Z\"}}", "2026-11-27T23:00:00Z", "d-2026.11.27-23"},
+        {"{\"count\":1,\"time_first\":1,\"time_last\":1795536983,\"rrname\":\"a.\"}", "2026-11-24T16:16:23Z", "d-2026.11.24-16"},
+        {"{\"m\":{\"query_time\":\"2147483648-01-01T00:00:00Z\"}}", "", NULL},
+        {"{\"type\":\"CLIENT_QUERY\",\"identity\":\"\\\"query_time\\\":\\\"2026-11-27T22:13:20Z\"}", "", NULL},
+        {"{\"time\":\"2026", "", NULL},
+        {"{\"time_last\":", "", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer out = {0};
+        const struct document_time time = document_time_of((const uint8_t *)cases[i].record, strlen(cases[i].record));
+        assert_string_equal(time.text, cases[i].time);
+        if (!cases[i].index)
+            continue;
+        document_put_index("d-%Y.%m.%d-%H", time.second, &out);
+        buffer_put_char(&out, '\0');
+        assert_string_equal(out.data, cases[i].index);
+        buffer_free(&out);
+    }
+}
+
 static char seen[64];
 
 static void note(void *arg, uint32_t i, enum item_result result, const char *reason)
@@ -237,6 +270,7 @@ int main(void)
         cmocka_unit_test(windows_halve_and_go_on),
         cmocka_unit_test(each_share_is_settled_in_its_account_and_once),
         cmocka_unit_test(bodies_hold_what_is_not_settled),
+        cmocka_unit_test(documents_have_a_time),
         cmocka_unit_test(answers_of_bulk_are_read),
         cmocka_unit_test(steps_double_up_to_a_limit),
         cmocka_unit_test(a_server_cannot_ask_for_more_than_the_bound),

@@ -63,7 +63,7 @@ static bool deliver_batch(struct route *route, uint32_t *first)
 static void a_batch_reaches_every_ring(void **state)
 {
     (void)state;
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *routes[3];
     for (int i = 0; i < 3; i++)
         routes[i] = route_new(intake, 65536);
@@ -86,7 +86,7 @@ static void a_batch_reaches_every_ring(void **state)
 static void refused_messages_are_received_and_malformed(void **state)
 {
     (void)state;
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *route = route_new(intake, 65536);
     intake_refuse(intake, 3);
     struct tally tally = account_read(&route->account);
@@ -101,7 +101,7 @@ static void refused_messages_are_received_and_malformed(void **state)
 static void a_full_ring_drops_whole_batches_at_the_front(void **state)
 {
     (void)state;
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *route = route_new(intake, 4096);
     uint32_t fits = (uint32_t)(4096 / batch_footprint(5 * FRAME));
     uint32_t first, number = 0;
@@ -132,7 +132,7 @@ static void a_full_ring_drops_whole_batches_at_the_front(void **state)
 static void one_full_ring_costs_the_other_nothing(void **state)
 {
     (void)state;
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *stuck = route_new(intake, 4096), *quick = route_new(intake, 4096);
     uint32_t first;
     for (uint32_t i = 0; i < 5000; i++) {
@@ -155,7 +155,7 @@ static void one_full_ring_costs_the_other_nothing(void **state)
 static void a_batch_of_the_source_goes_the_same_way(void **state)
 {
     (void)state;
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *routes[2] = {route_new(intake, 4096), route_new(intake, 1 << 20)};
     struct batch *batch = batch_alloc(100000);
     batch->count = 3;
@@ -197,7 +197,7 @@ static void a_source_that_waits_loses_nothing(void **state)
 {
     (void)state;
     enum { BATCHES = 20000 };
-    struct intake *intake = intake_new("test", WHEN_FULL_BLOCK);
+    struct intake *intake = intake_new("test", WHEN_FULL_BLOCK, NULL);
     struct consumer consumers[2];
     pthread_t threads[2];
     for (unsigned i = 0; i < 2; i++) {
@@ -248,7 +248,7 @@ static uint32_t wait_until_full(struct giver *giver)
 static void giving_up_ends_the_wait(void **state)
 {
     (void)state;
-    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK, NULL)};
     struct route *route = route_new(giver.intake, 4096);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, send_until_full, &giver), 0);
@@ -297,7 +297,7 @@ static uint32_t deliver_all(struct route *route, uint32_t next)
 static void a_ring_that_goes_leaves_no_pledge_open(void **state)
 {
     (void)state;
-    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK, NULL)};
     struct route *route = route_new(giver.intake, 4096);
     pthread_t thread;
     intake_on_seal(giver.intake, new_pledge, NULL);
@@ -318,7 +318,7 @@ static void a_ring_that_goes_leaves_no_pledge_open(void **state)
 static void who_is_held_goes_on_with_the_successor(void **state)
 {
     (void)state;
-    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK, NULL)};
     struct route *old = route_new(giver.intake, 4096);
     pthread_t thread;
     intake_on_seal(giver.intake, new_pledge, NULL);
@@ -359,7 +359,7 @@ static void who_stays_near_leaves_a_large_ring_nearly_empty(void **state)
 {
     (void)state;
     const uint32_t near = (uint32_t)((1024 * 1024) / batch_footprint(FRAME)) + 1;
-    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK)};
+    struct giver giver = {.intake = intake_new("test", WHEN_FULL_BLOCK, NULL)};
     struct route *route = route_new(giver.intake, 16 * 1024 * 1024);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, send_near, &giver), 0);
@@ -420,7 +420,7 @@ static size_t memory_behind(struct route *route)
 static void check_memory_behind_a_slow_sink(uint32_t ratio, uint32_t messages)
 {
     enum { CAPACITY = 1 << 20 };
-    struct intake *intake = intake_new("test", WHEN_FULL_DROP);
+    struct intake *intake = intake_new("test", WHEN_FULL_DROP, NULL);
     struct route *slow = route_new(intake, CAPACITY), *quick = route_new(intake, CAPACITY);
     uint32_t first, taken = 0;
     for (uint32_t i = 0; taken < 3 * CAPACITY / batch_footprint(messages * FRAME); i++) {

@@ -49,6 +49,21 @@ static void a_names_key_is_in_lower_case(void **state)
     assert_memory_equal(facts.key, "\3www\2de\0", 8);
 }
 
+/* A response that leaves its question out goes by that of the query; a mapped address is an IPv4 one. */
+static void keys_of_a_response_without_a_question(void **state)
+{
+    (void)state;
+    struct record_facts facts;
+    const struct frame bare =
+        AS_FRAME("\x72\x3c\x08\x06\x22\x10\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1"
+                 "\x52\x18" DNS_HEAD "\3WwW\2De\0\0\1\0\1" "\x72\x0c\x12\x34\x81\1\0\0\0\0\0\0\0\0" "\x78\x01");
+    assert_true(record_facts(bare, RECORD_KEY_QNAME, &facts));
+    assert_int_equal(facts.key_len, 8);
+    assert_memory_equal(facts.key, "\3www\2de\0", 8);
+    assert_true(record_facts(bare, RECORD_KEY_CLIENT, &facts));
+    assert_int_equal(facts.key_len, 4);
+}
+
 static void a_torn_name_is_no_key(void **state)
 {
     (void)state;
@@ -110,6 +125,7 @@ int main(void)
         cmocka_unit_test(keys_go_by_their_names),
         cmocka_unit_test(time_and_keys_are_the_messages_own),
         cmocka_unit_test(a_names_key_is_in_lower_case),
+        cmocka_unit_test(keys_of_a_response_without_a_question),
         cmocka_unit_test(a_torn_name_is_no_key),
         cmocka_unit_test(a_time_out_of_range_is_none),
         cmocka_unit_test(garbage_has_neither),

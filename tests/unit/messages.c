@@ -92,6 +92,9 @@ struct message message_new(const struct recipe *r)
         m.has_query_zone = true;
         m.query_zone = (ProtobufCBinaryData){.data = zone, .len = message_name(r->zone, zone)};
     }
+    m.has_response_time_sec = r->second > 0 && r->type % 2 == 0;
+    m.has_query_time_sec = r->second > 0 && r->type % 2 != 0;
+    m.response_time_sec = m.query_time_sec = r->second;
     ProtobufCBinaryData wire = {.data = dns};
     if (r->dns)
         wire = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)r->dns, .len = r->dns_len};
@@ -103,6 +106,10 @@ struct message message_new(const struct recipe *r)
     } else if (wire.len > 0) {
         m.has_query_message = true;
         m.query_message = wire;
+    }
+    if (r->query) {
+        m.has_query_message = true;
+        m.query_message = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)r->query, .len = r->query_len};
     }
     struct message message = {.len = (uint32_t)dnstap__dnstap__get_packed_size(&d)};
     message.data = malloc(message.len);

@@ -21,8 +21,11 @@ struct recipe {
     uint16_t id;
     unsigned rcode;     /* beyond 15: with EDNS */
     const char *zone;   /* query_zone */
+    uint64_t second;    /* when: the response's time of a response, else the query's */
     const uint8_t *dns; /* the whole DNS message instead */
     uint32_t dns_len;
+    const uint8_t *query; /* beside a response: the query's DNS message */
+    uint32_t query_len;
 };
 
 struct message message_new(const struct recipe *recipe);

@@ -357,6 +357,27 @@ static void broken_datagrams_are_refused(void **state)
     buffer_free(&scratch);
 }
 
+/* A payload has to have a time: the message's own, or the present. */
+static void times_of_payloads(void **state)
+{
+    (void)state;
+    static const uint8_t timed[] = {0x72, 4, 8, 5, 0x40, 7, 0x78, 1}, untimed[] = {0x72, 2, 8, 5, 0x78, 1};
+    const struct option_spec table[] = {NMSG_PAYLOAD_OPTIONS, {0}};
+    const struct option_spec *const tables[OPTION_TABLES] = {table};
+    struct options options;
+    struct error error;
+    struct nmsg_maker maker;
+    struct nmsg_payload payload;
+    assert_true(options_parse(&options, tables, NULL, &error));
+    nmsg_maker_init(&maker, &options);
+    assert_int_equal(nmsg_make(&maker, (struct frame){timed, sizeof timed}, &payload), ENCODE_OK);
+    assert_int_equal(payload.second, 7);
+    assert_int_equal(nmsg_make(&maker, (struct frame){untimed, sizeof untimed}, &payload), ENCODE_OK);
+    assert_true(payload.second > 1700000000);
+    nmsg_maker_free(&maker);
+    options_free(&options);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +389,7 @@ int main(void)
         cmocka_unit_test(packets_are_those_of_a_capture),
         cmocka_unit_test(a_wrong_crc_is_told_apart),
         cmocka_unit_test(fragments_are_bounded),
+        cmocka_unit_test(times_of_payloads),
         cmocka_unit_test(broken_datagrams_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

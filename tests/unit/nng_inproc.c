@@ -28,7 +28,7 @@ static void open_far(struct far_end *far, const char *url)
     struct error error;
     *far = (struct far_end){0};
     assert_true(endpoint_parse(&far->endpoint, DIRECTION_SOURCE, url, &error));
-    far->intake = intake_new("far", WHEN_FULL_DROP);
+    far->intake = intake_new("far", WHEN_FULL_DROP, NULL);
     far->ring = ring_new(1 << 20, &far->filled);
     intake_add(far->intake,
                (struct entrance){.ring = far->ring, .account = &far->account, .sink = "test"});

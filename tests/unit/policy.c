@@ -191,6 +191,72 @@ static void each_criterion(void **state)
     message_free(&message);
 }
 
+/* A response may leave its question out, or bear another one than the query beside it. */
+static void questions_of_both_messages(void **state)
+{
+    (void)state;
+    static const uint8_t query[] = "\0\1\1\0\0\1\0\0\0\0\0\0\4host\10internal\0\0\1\0\1";
+    static const uint8_t bare[] = "\0\1\x81\1\0\0\0\0\0\0\0\0";
+    static const uint8_t other[] = "\0\1\x81\1\0\1\0\0\0\0\0\0\7example\0\0\x1c\0\1";
+    static const struct {
+        const char *policy;
+        bool bare_passes, other_passes;
+    } cases[] = {
+        {"- drop: { qname: \"*.internal\" }", false, false},
+        {"- drop: { qname: example }", true, false},
+        {"- drop: { qtype: A }", false, false},
+        {"- drop: { qtype: MX }", true, true},
+        {"- keep: { qname: \"*.internal\" }", true, false},
+        {"- keep: { qname: example }", false, false},
+        {"- keep: { qname: [ example, \"*.internal\" ] }", true, true},
+        {"- keep: { qtype: A }", true, false},
+        {"- keep: { qtype: [ A, AAAA ] }", true, true},
+    };
+    struct recipe recipe = {.type = 6, .query = query, .query_len = sizeof query - 1};
+    recipe.dns = bare;
+    recipe.dns_len = sizeof bare - 1;
+    struct message without = message_new(&recipe);
+    recipe.dns = other;
+    recipe.dns_len = sizeof other - 1;
+    struct message with = message_new(&recipe);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (lets_through(cases[i].policy, &without) != cases[i].bare_passes)
+            fail_msg("no question: %s", cases[i].policy);
+        if (lets_through(cases[i].policy, &with) != cases[i].other_passes)
+            fail_msg("another question: %s", cases[i].policy);
+    }
+    message_free(&without);
+    message_free(&with);
+}
+
+/* ::ffff:192.0.2.1 is 192.0.2.1, for every step. */
+static void one_client_in_two_forms(void **state)
+{
+    (void)state;
+    struct message messages[2];
+    static const char *const clients[2] = {"192.0.2.1", "::ffff:192.0.2.1"};
+    for (int i = 0; i < 2; i++)
+        messages[i] = message_new(&(struct recipe){
+            .type = 5, .client = clients[i], .server = clients[1 - i], .qname = "example", .qtype = 1});
+    for (int i = 0; i < 2; i++) {
+        assert_true(lets_through("- keep: { client: 192.0.2.0/24, server: 192.0.2.1 }", &messages[i]));
+        assert_false(lets_through("- drop: { client: \"::ffff:192.0.2.0/120\" }", &messages[i]));
+        assert_false(lets_through("- keep: { client: \"::/0\" }", &messages[i]));
+    }
+    for (unsigned seed = 0; seed < 20; seed++) {
+        char text[100];
+        snprintf(text, sizeof text, "- sample: { one-in: 2, by: client, seed: %u }", seed);
+        assert_int_equal(lets_through(text, &messages[0]), lets_through(text, &messages[1]));
+    }
+    struct rig *rig = rig_new("- dedupe: { key: [ client, server ] }");
+    run(rig, messages, 2);
+    policy_tick(rig->policy, true);
+    assert_int_equal(account_read(&rig->account).filtered, 1);
+    rig_free(rig);
+    message_free(&messages[0]);
+    message_free(&messages[1]);
+}
+
 /* An rcode beyond the header's four bits is in EDNS. */
 static void extended_rcodes(void **state)
 {
@@ -237,6 +303,40 @@ static void lists_from_files(void **state)
     }
     rig_free(rig);
     unlink(path);
+}
+
+/* How many of `count` messages pass at this time. */
+static unsigned pass_limit(struct step *step, int64_t now, unsigned count)
+{
+    struct subject s;
+    unsigned passed = 0;
+    subject_init(&s, (struct frame){0}, (struct ticket){0});
+    limit_step.tick(step, now);
+    for (unsigned i = 0; i < count; i++)
+        passed += limit_step.judge(step, &s) == VERDICT_PASS;
+    return passed;
+}
+
+/* A burst smaller than what a batch gathers bounds a quiet time's credit, and not the rate. */
+static void a_limit_with_a_small_burst(void **state)
+{
+    (void)state;
+    struct plan plan = {0};
+    struct error error = {{0}};
+    assert_true(read_policy("- limit: { rate: 10000/s, burst: 1 }", &plan, &error));
+    struct step *step = limit_step.new(&plan.steps[0].options, &error);
+    unsigned passed = 0;
+    assert_int_equal(pass_limit(step, 1000, 50), 1);
+    for (int64_t now = 1001; now <= 2000; now++)
+        passed += pass_limit(step, now, 50);
+    assert_int_equal(passed, 10000);
+    assert_int_equal(pass_limit(step, 2000, 50), 0);
+    assert_int_equal(pass_limit(step, 90000, 5000), 100); /* after a long time: 10 ms of it */
+    assert_int_equal(pass_limit(step, 90000, 50), 0);
+    assert_int_equal(pass_limit(step, 80000, 50), 0); /* a clock that goes back brings nothing */
+    assert_int_equal(pass_limit(step, 80001, 50), 10);
+    limit_step.free(step);
+    plan_free(&plan);
 }
 
 /* Of a batch some pass, some go elsewhere, some are filtered, some are no dnstap at all: each once,
@@ -427,18 +527,21 @@ static void mistakes(void **state)
         {"- keep", "asks for nothing"},
         {"- keep: { rejects: a }", "asks for nothing"},
         {"- keep: { qname: a, }\n  drop: { qname: b }", "expected one step"},
-        {"- keep: { type: CLIENT }", "no message type"},
-        {"- keep: { client: 1.2.3 }", "no ADDRESS"},
-        {"- keep: { client: 1.2.3.4/33 }", "no ADDRESS"},
-        {"- keep: { qname: a..b }", "no domain name"},
+        {"- keep: { type: CLIENT }", "not a message type"},
+        {"- keep: { client: 1.2.3 }", "not ADDRESS"},
+        {"- keep: { client: 1.2.3.4/33 }", "not ADDRESS"},
+        {"- keep: { qname: a..b }", "not a domain name"},
+        {"- keep: { type: EVENT, qname: [] }", "'qname' is an empty list"},
+        {"- dedupe: { key: [] }", ":1:18: 'key' is an empty list"},
+        {"- sample: { one-in: 2 }\n- keep: { qname: a..b }", ":2:3: keep: qname: 'a..b'"},
         {"- keep: { qname: \"file:/does/not/exist\" }", "/does/not/exist: cannot be read"},
-        {"- keep: { rcode: 4096 }", "no rcode"},
-        {"- keep: { qtype: TYPE65536 }", "no type of record"},
-        {"- keep: { protocol: SCTP }", "no socket protocol"},
+        {"- keep: { rcode: 4096 }", "not an rcode"},
+        {"- keep: { qtype: TYPE65536 }", "not a type of record"},
+        {"- keep: { protocol: SCTP }", "not a socket protocol"},
         {"- sample: { one-in: 0 }", "takes 1 to"},
         {"- sample: { by: pair }", "one-in: is missing"},
         {"- limit: { burst: 1 }", "rate: is missing"},
-        {"- keep: [", "is no YAML"},
+        {"- keep: [", "invalid YAML"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plan plan = {0};
@@ -451,25 +554,133 @@ static void mistakes(void **state)
     }
 }
 
+static void hash_of(const char *text, char hash[PLAN_HASH])
+{
+    char inside[PLAN_HASH];
+    struct plan plan = {0};
+    struct error error = {{0}};
+    assert_true(read_policy(text, &plan, &error));
+    struct policy *policy = policy_new(&plan, &error);
+    if (!policy)
+        fail_msg("%s: %s", text, error.text);
+    assert_true(policy_hash(policy, hash, inside, &error));
+    assert_int_equal(strlen(hash), 64);
+    policy_free(policy);
+    plan_free(&plan);
+}
+
 /* The same policy in other words has another hash only where it means something else. */
 static void hashes(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "- keep: { qname: a }", "policy:\n  - keep:\n      qname: a\n", "- keep: { qname: b }",
-        "- drop: { qname: a }", "- keep: { qname: a, rejects: c }"};
-    char hash[5][PLAN_HASH], inside[PLAN_HASH];
-    for (int i = 0; i < 5; i++) {
+    static const char *const alike[][2] = {
+        {"- keep: { qname: a }", "policy:\n  - keep:\n      qname: A.\n"},
+        {"- keep: { qname: [ b, a, \"*.c\", a ] }", "- keep: { qname: [ \"*.C.\", \"\\\\097\", b ] }"},
+        {"- keep: { client: [ 192.0.2.0/24, 10.0.0.1 ] }", "- keep: { client: [ 10.0.0.1/32, 192.0.2.7/24 ] }"},
+        {"- keep: { type: [ CLIENT_QUERY, EVENT ], qtype: A }", "- keep: { qtype: TYPE1, type: [ event, client_query ] }"},
+        {"- keep: { rcode: [ 3, NOERROR ] }", "- keep: { rcode: [ noerror, NXDOMAIN ] }"},
+        {"- dedupe: { window: 10s }", "- dedupe: { window: 10000ms, memory: 16384KiB }"},
+        {"- dedupe: { key: [ qname, type ] }", "- dedupe: { key: [ type, qname ] }"},
+    };
+    static const char *const unlike[][2] = {
+        {"- keep: { qname: a }", "- keep: { qname: b }"},
+        {"- keep: { qname: a }", "- keep: { qname: \"*.a\" }"},
+        {"- keep: { qname: a }", "- drop: { qname: a }"},
+        {"- keep: { qname: a }", "- keep: { bailiwick: a }"},
+        {"- keep: { qname: a }", "- keep: { qname: a, rejects: c }"},
+        {"- keep: { identity: a }", "- keep: { identity: A }"},
+        {"- keep: { client: 10.0.0.0/8 }", "- keep: { server: 10.0.0.0/8 }"},
+        {"- dedupe: { window: 10s }", "- dedupe: { window: 11s }"},
+        {"- keep: { qname: a }\n- drop: { qname: b }", "- drop: { qname: b }\n- keep: { qname: a }"},
+        {"- dedupe: { key: type }", "- dedupe: { key: qname }"},
+    };
+    char a[PLAN_HASH], b[PLAN_HASH];
+    for (size_t i = 0; i < sizeof alike / sizeof alike[0]; i++) {
+        hash_of(alike[i][0], a);
+        hash_of(alike[i][1], b);
+        if (strcmp(a, b) != 0)
+            fail_msg("%s is %s", alike[i][0], alike[i][1]);
+    }
+    for (size_t i = 0; i < sizeof unlike / sizeof unlike[0]; i++) {
+        hash_of(unlike[i][0], a);
+        hash_of(unlike[i][1], b);
+        if (strcmp(a, b) == 0)
+            fail_msg("%s is not %s", unlike[i][0], unlike[i][1]);
+    }
+}
+
+/* A list as others write it, and what of it fits. */
+static void list_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list, *text;
+        unsigned len;
+        const char *error; /* NULL: it holds ads.example.org, or the client 192.0.2.1 */
+    } cases[] = {
+#define TEXT(octets) octets, sizeof octets - 1
+        {"qname", TEXT("# hosts\n0.0.0.0 ads.example.org\n"), NULL},
+        {"qname", TEXT("127.0.0.1\tlocalhost\n::1 localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 x.example ads.example.org # ads\n"), NULL},
+        {"qname", TEXT("\xef\xbb\xbf" "ads.example.org\r\n"), NULL},
+        {"qname", TEXT("ADS.example.org."), NULL},
+        {"qname", TEXT("; zone\n*.example.org ; and all below\n"), NULL},
+        {"bailiwick", TEXT("0.0.0.0 zone.example\n"), NULL},
+        {"client", TEXT("192.0.2.0/24 ; SBL1\n"), NULL},
+        {"client", TEXT("\xef\xbb\xbf# a\r\n192.0.2.1\r\n"), NULL},
+        {"qname", TEXT(""), "has no entry"},
+        {"qname", TEXT("# nothing\n\n\r\n"), "has no entry"},
+        {"client", TEXT("\n"), "has no entry"},
+        {"type", TEXT("#\n"), "has no entry"},
+        {"identity", TEXT("\xef\xbb\xbf"), "has no entry"},
+        {"qname", TEXT("a.example\n||ads.example.org^\n"), ":2: '||ads.example.org^' is not a domain name"},
+        {"qname", TEXT("a.example\n! comment of another kind\n"), ":2: '!' is followed by"},
+        {"qname", TEXT("address=/ads.example.org/\n"), ":1: "},
+        {"qname", TEXT("local-zone: \"ads.example.org\" static\n"), ":1: "},
+        {"qname", TEXT("http://ads.example.org/\n"), ":1: "},
+        {"qname", TEXT("\n192.0.2.1\n"), ":2: '192.0.2.1' is an address"},
+        {"qname", TEXT("ads.*.org\n"), ":1: "},
+        {"qname", TEXT(".example.org\n"), ":1: "},
+        {"qname", TEXT("a\0d\0s\0\n\0"), ":1: a NUL"},
+        {"qname", TEXT("m\xfcnchen.example\n"), ":1: "},
+        {"client", TEXT("0.0.0.0 ads.example.org\n"), ":1: "},
+        {"qtype", TEXT("A\nA AAAA\n"), ":2: "},
+    };
+    struct message message = message_new(&(struct recipe){
+        .type = 5, .client = "192.0.2.1", .qname = "ads.example.org", .qtype = 1, .zone = "zone.example"});
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/list-XXXXXX", text[100];
         struct plan plan = {0};
         struct error error = {{0}};
-        assert_true(read_policy(texts[i], &plan, &error));
-        assert_true(plan_hash(&plan, hash[i], inside, &error));
-        assert_int_equal(strlen(hash[i]), 64);
+        int fd = mkstemp(path);
+        assert_int_equal(write(fd, cases[i].text, cases[i].len), cases[i].len);
+        close(fd);
+        snprintf(text, sizeof text, "- keep: { %s: \"file:%s\" }", cases[i].list, path);
+        if (!cases[i].error) {
+            if (!lets_through(text, &message))
+                fail_msg("case %zu", i);
+        } else {
+            assert_true(read_policy(text, &plan, &error));
+            if (policy_new(&plan, &error) || !strstr(error.text, cases[i].error) || !strstr(error.text, path))
+                fail_msg("case %zu: %s", i, error.text);
+        }
         plan_free(&plan);
+        unlink(path);
     }
-    assert_string_equal(hash[0], hash[1]);
-    for (int i = 2; i < 5; i++)
-        assert_string_not_equal(hash[0], hash[i]);
+    message_free(&message);
+}
+
+static void international_names(void **state)
+{
+    (void)state;
+    struct message message =
+        message_new(&(struct recipe){.type = 5, .qname = "www.xn--mnchen-3ya.example", .qtype = 1});
+    assert_true(lets_through("- keep: { qname: \"www.M\u00dcNCHEN.example.\" }", &message));
+    assert_true(lets_through("- keep: { qname: \"*.m\u00fcnchen.example\" }", &message));
+    assert_true(lets_through("- keep: { qname: www.xn--mnchen-3ya.example }", &message));
+    message_free(&message);
+    message = message_new(&(struct recipe){.type = 5, .qname = "xn--strae-oqa.example", .qtype = 1});
+    assert_true(lets_through("- keep: { qname: \"stra\u00dfe.example\" }", &message));
+    message_free(&message);
 }
 
 int main(void)
@@ -477,7 +688,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_criterion),
         cmocka_unit_test(extended_rcodes),
+        cmocka_unit_test(questions_of_both_messages),
+        cmocka_unit_test(one_client_in_two_forms),
         cmocka_unit_test(lists_from_files),
+        cmocka_unit_test(a_limit_with_a_small_burst),
         cmocka_unit_test(ways),
         cmocka_unit_test(whole_batches_are_handed_on),
         cmocka_unit_test(samples),
@@ -486,6 +700,8 @@ int main(void)
         cmocka_unit_test(pledges_outlive_what_is_held),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(hashes),
+        cmocka_unit_test(list_formats),
+        cmocka_unit_test(international_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void rig_open(struct rig *rig, uint32_t frame_max, bool skip_oversize, si
     *rig = (struct rig){.budget = {.limit = budget}, .wire = wire};
     buffer_clear(&rig->wire);
     rig->ring = ring_new((size_t)1 << 30, &rig->filled);
-    rig->intake = intake_new("test", WHEN_FULL_DROP);
+    rig->intake = intake_new("test", WHEN_FULL_DROP, NULL);
     rig->stream = stream_new(frame_max, skip_oversize, &rig->budget);
     assert_true(intake_add(rig->intake, (struct entrance){rig->ring, &rig->account, "sink"}));
 }
@@ -394,7 +394,7 @@ static void what_does_not_begin_with_a_control_frame_is_none(void **state)
         put_frame(&rig, 100);
         put_control(&rig, 4);
         assert_false(deliver_all(&rig, &noise, piece, 0));
-        assert_non_null(strstr(rig.error.text, "no Frame Streams"));
+        assert_non_null(strstr(rig.error.text, "not Frame Streams"));
         assert_int_equal(stream_frames(rig.stream), 0);
         rig_close(&rig);
     }

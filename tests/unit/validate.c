@@ -74,6 +74,16 @@ static const struct answer answers[] = {
     {"OPT record that is broken", DNS(HEAD("\x81\x80", "\0", "\0", "\1") QUESTION "\0\0\x29\4\xd0\0\0\0\0\0\5\0\x0a\0\2x"), NULL, NULL, NULL},
     {"OPT record that is broken", DNS(HEAD("\x81\x80", "\0", "\0", "\1") QUESTION "\xc0\x0c\0\x29\4\xd0\0\0\0\0\0\0"), NULL, NULL, NULL},
     {"another class", DNS(HEAD("\x81\x80", "\1", "\0", "\0") QUESTION "\xc0\x0c\0\1\0\xff\0\0\0\x3c\0\4\xc0\0\2\1"), NULL, NULL, NULL},
+    /* an UPDATE's prerequisites and deletions; a query's answer is not */
+    {NULL, DNS("\x12\x34\xa8\0\0\1\0\2\0\2\0\0" "\7example\0\0\6\0\1" "\1a\xc0\x0c\0\xff\0\xfe\0\0\0\0\0\0" "\1a\xc0\x0c\0\1\0\xff\0\0\0\0\0\0"
+               "\1b\xc0\x0c\0\1\0\xff\0\0\0\0\0\0" "\1b\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"), NULL, NULL, NULL},
+    {"RDATA is broken", DNS("\x12\x34\xa8\0\0\1\0\1\0\0\0\0" "\7example\0\0\6\0\1" "\1a\xc0\x0c\0\1\0\1\0\0\0\0\0\0"), NULL, NULL, NULL},
+    {"RDATA is broken", DNS("\x12\x34\xa8\0\0\1\0\1\0\0\0\0" "\7example\0\0\6\0\1" "\1a\xc0\x0c\0\1\0\xff\0\0\0\0\0\1x"), NULL, NULL, NULL},
+    /* DSO: keepalive, of a client and of a server; cut off; with a count */
+    {NULL, DNS("\x12\x34\xb0\0\0\0\0\0\0\0\0\0" "\0\1\0\x08\0\0\x3a\x98\0\0\x3a\x98"), NULL, NULL, NULL},
+    {NULL, DNS("\0\0\x30\0\0\0\0\0\0\0\0\0" "\0\1\0\x08\0\0\x3a\x98\0\0\x3a\x98"), NULL, NULL, NULL},
+    {"DSO message that is broken", DNS("\x12\x34\xb0\0\0\0\0\0\0\0\0\0" "\0\1\0\x08\0"), NULL, NULL, NULL},
+    {"DSO message that is broken", DNS("\x12\x34\xb0\0\0\1\0\0\0\0\0\0" QUESTION), NULL, NULL, NULL},
     {"fewer questions", DNS("\x12\x34\x81\x80\0\1\0\0\0\0\0\0"), NULL, NULL, NULL},
 };
 
@@ -127,6 +137,44 @@ static void questions(void **state)
     assert_false(match(DNS("\x12\x35\x01\x00\0\1\0\0\0\0\0\0" QUESTION)));
 }
 
+/* A response that leaves its question out, beside this query. */
+static bool answers_without_question(const char *query, size_t query_len, const char *response, size_t len)
+{
+    struct step *step = step_new(NULL, NULL);
+    struct message message = message_new(&(struct recipe){.type = 6,
+                                                          .query = (const uint8_t *)query,
+                                                          .query_len = (uint32_t)query_len,
+                                                          .dns = (const uint8_t *)response,
+                                                          .dns_len = (uint32_t)len});
+    struct subject s;
+    subject_init(&s, (struct frame){message.data, message.len}, (struct ticket){0});
+    bool passes = validate_step.judge(step, &s) == VERDICT_PASS;
+    message_free(&message);
+    step_end(step);
+    return passes;
+}
+
+static void responses_without_a_question(void **state)
+{
+    (void)state;
+#define BARE(flags, an, ar) "\x12\x34" flags "\0\0\0" an "\0\0\0" ar
+#define RECORD "\1a\7example\0\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"
+#define COOKIE "\0\0\x29\4\xd0\0\0\0\0\0\x0c\0\x0a\0\x08" "cookie!!"
+    static const char query[] = HEAD("\x01\x00", "\0", "\0", "\0") QUESTION;
+    static const char axfr[] = HEAD("\x01\x00", "\0", "\0", "\0") "\7example\0\0\xfc\0\1";
+    static const char ixfr[] = HEAD("\x01\x00", "\0", "\0", "\0") "\7example\0\0\xfb\0\1";
+    assert_false(answers_without_question(DNS(query), DNS(BARE("\x81\x80", "\1", "\0") RECORD)));
+    assert_true(answers_without_question(DNS(query), DNS(BARE("\x81\x81", "\0", "\0"))));
+    assert_true(answers_without_question(DNS(axfr), DNS(BARE("\x84\x00", "\1", "\0") RECORD)));
+    assert_true(answers_without_question(DNS(ixfr), DNS(BARE("\x84\x00", "\1", "\0") RECORD)));
+    /* BADVERS: its low bits are those of NOERROR */
+    assert_true(answers_without_question(DNS(query), DNS(BARE("\x81\x80", "\0", "\1") "\0\0\x29\4\xd0\1\0\0\0\0\0")));
+    /* a cookie alone */
+    assert_true(answers_without_question(DNS(BARE("\x01\x00", "\0", "\1") COOKIE), DNS(BARE("\x81\x80", "\0", "\1") COOKIE)));
+    assert_false(answers_without_question(DNS("\x12\x35\x01\0\0\0\0\0\0\0\0\1" COOKIE),
+                                          DNS(BARE("\x81\x80", "\0", "\1") COOKIE)));
+}
+
 /* Real servers' messages: nearly all are sound, and each that is not has a reason. */
 static void real_servers(void **state)
 {
@@ -161,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(made_by_hand),
         cmocka_unit_test(questions),
+        cmocka_unit_test(responses_without_a_question),
         cmocka_unit_test(real_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

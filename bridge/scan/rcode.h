@@ -1,9 +1,9 @@
 /* How a response was answered: the header's four bits, and EDNS's eight above them. */
-#ifndef BRIDGE_POLICY_RCODE_H
-#define BRIDGE_POLICY_RCODE_H
+#ifndef BRIDGE_SCAN_RCODE_H
+#define BRIDGE_SCAN_RCODE_H
 
-#include "../scan/dns.h"
-#include "../scan/dns_type.h"
+#include "dns.h"
+#include "dns_type.h"
 
 /* False where the message has no header. Where its records are broken, what the header says. */
 static inline bool rcode_read(struct octets dns, unsigned *rcode)
