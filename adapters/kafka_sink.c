@@ -518,7 +518,7 @@ static bool read_partition(const struct place *place, int32_t *partition, struct
     }
     unsigned long number = strtoul(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || number > INT32_MAX)
-        return error_set(error, "option 'partition' takes a number or any, not '%s'", text);
+        return error_set(error, "option 'partition' takes a number from 0 to %d, or any, not '%s'", INT32_MAX, text);
     *partition = (int32_t)number;
     return true;
 }

@@ -42,6 +42,7 @@ struct sink {
     const struct place *place;
     struct waker waker;
     int fd;             /* -1: there is no way to the receiver yet */
+    bool by_name;       /* which may have further addresses, or others by now */
     unsigned next;      /* of a name with several addresses, the one to try first */
     bool refused;       /* nobody listens where we send: another address may do */
     struct addresses found; /* of the name, as it was last looked up; count 0: never yet */
@@ -180,10 +181,10 @@ static bool connect_sink(struct sink *s)
     return false;
 }
 
-/* Nobody listened at the address when the last datagrams went: the next ones go to the name's next address, if it has more. */
+/* Nobody listened at the address when the last datagrams went: the next ones go to the name's next address, or to where it is now. */
 static bool reach(struct sink *s)
 {
-    if (s->refused && s->fd >= 0) {
+    if (s->refused && s->by_name && s->fd >= 0) {
         close_socket(s);
         s->next++;
     }
@@ -234,6 +235,7 @@ static struct sink *nmsg_sink_open(const struct place *place, const struct sink_
     s->fd = s->waker.fd = -1;
     s->flush_ms = options_number(place->options, "flush");
     s->rate = options_number(place->options, "rate");
+    s->by_name = address_is_name(place);
     s->look_up_ms = options_number(place->options, "resolve-every");
     nmsg_maker_init(&s->maker, place->options);
     if (!waker_init(&s->waker))

@@ -125,6 +125,7 @@ bool nng_attach(struct nng_end *end, nng_socket socket, const struct place *plac
         .listens = nng_is_listening(place->options, listens),
         .socket = socket,
         .peers = peers,
+        .by_tls = nng_is_tls(place),
         .transport = nng_is_tls(place) ? "tls+tcp" : strchr(place->scheme, '+') + 1,
         .waker.fd = -1,
     };

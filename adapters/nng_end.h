@@ -16,7 +16,8 @@
 
 struct nng_end {
     bool listens;
-    bool by_name; /* dials a name: the thread makes the dialers */
+    bool by_name; /* of a name, whose addresses are all tried */
+    bool by_tls;
     nng_socket socket;
     struct nng_peers *peers;
     const char *transport; /* "tcp", "tls+tcp", "ipc", "inproc" */

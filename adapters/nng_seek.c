@@ -97,7 +97,7 @@ static bool watch(const struct nng_end *end, struct search *s, int64_t patience)
             timeout = patience >= 0 && patience < timeout ? patience : timeout;
         } else {
             s->since = 0;
-            if (end->listens && end->tls) {
+            if (end->listens && end->by_tls) {
                 say_kept_out(end, s);
                 timeout = SAY_AGAIN_MS;
             }

@@ -42,6 +42,14 @@ bool address_check(const struct place *place, struct error *error)
                           : host_port_read(place->address, strlen(place->address), &at, error);
 }
 
+bool address_is_name(const struct place *place)
+{
+    struct host_port at;
+    struct error error;
+    return !is_unix(place) && host_port_read(place->address, strlen(place->address), &at, &error) && at.host[0] &&
+           !at.is_address;
+}
+
 enum resolve_result address_find(const struct place *place, bool passive, const struct waker *waker, int timeout_ms,
                                  struct addresses *found, struct error *error)
 {

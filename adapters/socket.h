@@ -9,6 +9,9 @@
 /* Is the place's address well-formed? Nothing is looked up: what `check` and a sender's `open` ask. False with the error. */
 bool address_check(const struct place *place, struct error *error);
 
+/* Is the place's host a name, which has to be looked up? */
+bool address_is_name(const struct place *place);
+
 /* All addresses of the place, of a name by resolve(). */
 enum resolve_result address_find(const struct place *place, bool passive, const struct waker *waker, int timeout_ms,
                                  struct addresses *found, struct error *error);
