@@ -187,7 +187,7 @@ static void stop_producer(struct sink *s)
         return;
     purge(s);
     let_go_of_handles(s);
-    kafka_close(destroy_client, s->rk, true, CLOSE_MS);
+    kafka_close(destroy_client, s->rk, true, CLOSE_MS, s->url);
     s->rk = NULL;
 }
 
@@ -502,7 +502,7 @@ static void kafka_sink_free(struct sink *s)
     if (s->rk)
         purge(s);
     receipt_sender_free(s->receipts);
-    kafka_close(close_client, s, s->rk != NULL, CLOSE_MS);
+    kafka_close(close_client, s, s->rk != NULL, CLOSE_MS, s->place->url);
 }
 
 static bool read_partition(const struct place *place, int32_t *partition, struct error *error)

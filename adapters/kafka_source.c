@@ -735,8 +735,9 @@ static void kafka_source_free(struct source *s)
 {
     receipt_receiver_free(s->receipts);
     s->receipts = NULL;
+    const char *url = s->place->url;
     s->place = NULL;
-    kafka_close(close_clients, s, s->rk != NULL, CLOSE_MS);
+    kafka_close(close_clients, s, s->rk != NULL, CLOSE_MS, url);
 }
 
 static bool subscribe(struct source *s, struct error *error)
