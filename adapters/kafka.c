@@ -355,7 +355,9 @@ void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms,
     if (!live)
         close(arg);
     else if (!run_apart(close, arg, timeout_ms))
-        log_line(LOG_WARN, "%s: librdkafka does not end its client in %d s: it is left behind (%u so far), and its memory and connections with it",
+        log_line(LOG_WARN,
+                 "%s: librdkafka does not end its client in %d s: it is left behind (%u so far), and "
+                 "its memory and connections with it",
                  url, timeout_ms / 1000, atomic_fetch_add(&left_behind, 1) + 1);
 }
 

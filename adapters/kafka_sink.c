@@ -127,7 +127,9 @@ static void learn_size(struct sink *s, const rd_kafka_message_t *record)
     if (!s->frames || shipment->messages < 2 || half < RECORD_LEAST || half >= s->record_max)
         return;
     s->record_max = half;
-    log_line(LOG_WARN, "sink %s: the broker refuses a record of %zu octets: batches are cut to %zu from here on; message.max.bytes sets it from the start",
+    log_line(LOG_WARN,
+             "sink %s: the broker refuses a record of %zu octets: batches are cut to %zu from here on; "
+             "message.max.bytes sets it from the start",
              s->url, record->len, half);
 }
 
