@@ -33,6 +33,7 @@ struct sink {
     uint64_t rotate_size; /* octets, 0: no */
     int64_t rotate_every; /* ms, 0: no */
     int64_t rotate_at;    /* ms of the wall clock, for `out` */
+    int64_t begun;        /* likewise: when it was opened */
     struct log_limit trouble, left;
 };
 
@@ -51,8 +52,9 @@ static bool open_file(struct sink *s, struct error *error)
     s->out = file_out_new(&s->kind, fd, file_target_path(&s->target, room));
     if (!s->out)
         return error_set(error, "out of memory");
+    s->begun = clock_ms(CLOCK_REALTIME);
     if (s->rotate_every)
-        s->rotate_at = next_moment(clock_ms(CLOCK_REALTIME), s->rotate_every);
+        s->rotate_at = next_moment(s->begun, s->rotate_every);
     enum output_result result = file_out_begin(s->out);
     if (result == OUTPUT_DONE)
         return true;
@@ -154,12 +156,19 @@ static struct parcel part_for_file(const struct sink *s, const struct parcel *pa
     return part;
 }
 
+/* A clock that was ahead and is set back must not keep a file open until it is there again. */
+static bool time_is_over(const struct sink *s)
+{
+    int64_t now = clock_ms(CLOCK_REALTIME);
+    return now >= s->rotate_at || now < s->begun - s->rotate_every;
+}
+
 /* Is the next message for another file? Also where this one is empty: its name may hold a time. */
 static bool rotation_due(const struct sink *s)
 {
     if (!s->out)
         return false;
-    if (s->rotate_every && clock_ms(CLOCK_REALTIME) >= s->rotate_at)
+    if (s->rotate_every && time_is_over(s))
         return true;
     return s->rotate_size && s->kind.packing != PACKING_NONE && file_out_messages(s->out) > 0 &&
            file_out_size(s->out) + END_RESERVE >= s->rotate_size;

@@ -12,6 +12,7 @@
 
 struct nng_named {
     int pipe;
+    bool ended; /* its stream ended as it should, or it was never let in */
     char name[NNG_PEER_NAME];
 };
 
@@ -55,7 +56,7 @@ static void print_address(nng_pipe pipe, char *out, size_t room)
 }
 
 /* Where no memory is left, it goes without a name. */
-static void keep_name(struct nng_peers *peers, int pipe, const char *name)
+static void keep_name(struct nng_peers *peers, int pipe, const char *name, bool let_in)
 {
     pthread_mutex_lock(&peers->lock);
     if (peers->named_count == peers->named_room) {
@@ -69,23 +70,38 @@ static void keep_name(struct nng_peers *peers, int pipe, const char *name)
     if (peers->named_count < peers->named_room) {
         struct nng_named *named = &peers->named[peers->named_count++];
         named->pipe = pipe;
+        named->ended = !let_in;
         snprintf(named->name, sizeof named->name, "%s", name);
     }
     pthread_mutex_unlock(&peers->lock);
 }
 
-static void take_name(struct nng_peers *peers, int pipe, char out[NNG_PEER_NAME])
+void nng_peers_note_end(struct nng_peers *peers, int pipe)
 {
+    pthread_mutex_lock(&peers->lock);
+    for (unsigned i = 0; i < peers->named_count; i++) {
+        if (peers->named[i].pipe == pipe)
+            peers->named[i].ended = true;
+    }
+    pthread_mutex_unlock(&peers->lock);
+}
+
+/* False: its stream did not end before it went. */
+static bool take_name(struct nng_peers *peers, int pipe, char out[NNG_PEER_NAME])
+{
+    bool ended = true;
     snprintf(out, NNG_PEER_NAME, "peer %d", pipe);
     pthread_mutex_lock(&peers->lock);
     for (unsigned i = 0; i < peers->named_count; i++) {
         if (peers->named[i].pipe != pipe)
             continue;
         memcpy(out, peers->named[i].name, NNG_PEER_NAME);
+        ended = peers->named[i].ended;
         peers->named[i] = peers->named[--peers->named_count];
         break;
     }
     pthread_mutex_unlock(&peers->lock);
+    return ended;
 }
 
 static void tell(const struct nng_peers *peers)
@@ -101,12 +117,26 @@ static bool let_in(struct nng_peers *peers, nng_pipe pipe)
     static struct log_limit limit;
     char name[NNG_PEER_NAME];
     print_address(pipe, name, sizeof name);
-    keep_name(peers, nng_pipe_id(pipe), name);
-    if (atomic_fetch_add(&peers->count, 1) < peers->max)
+    bool has_room = atomic_fetch_add(&peers->count, 1) < peers->max;
+    keep_name(peers, nng_pipe_id(pipe), name, has_room);
+    if (has_room)
         return true;
     atomic_fetch_add(&peers->turned_away, 1);
     log_limited(&limit, LOG_WARN, "%s %s: %s turned away: max-connections=%d", peers->what, peers->url, name, peers->max);
     return false;
+}
+
+/* libnng does not tell a message over the limit from a peer that closes the connection: both are named. */
+static void say_gone(const struct nng_peers *peers, const char *name, bool ended)
+{
+    static struct log_limit limit, cut;
+    if (ended || peers->message_max == 0 || atomic_load(&peers->ending))
+        log_limited(&limit, LOG_INFO, "%s %s: %s gone", peers->what, peers->url, name);
+    else
+        log_limited(&cut, LOG_WARN,
+                    "%s %s: %s gone before it ended its stream: the connection broke, or it sent a message of more than %zu octets, "
+                    "for which libnng closes it (a larger max-frame= takes longer ones)",
+                    peers->what, peers->url, name, peers->message_max);
 }
 
 static void on_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
@@ -123,10 +153,10 @@ static void on_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
         print_address(pipe, name, sizeof name);
         log_limited(&limit, LOG_INFO, "%s %s: %s connected", peers->what, peers->url, name);
     } else {
-        take_name(peers, nng_pipe_id(pipe), name);
+        bool ended = take_name(peers, nng_pipe_id(pipe), name);
         atomic_fetch_sub(&peers->count, 1);
         atomic_store(&peers->left, true);
-        log_limited(&limit, LOG_INFO, "%s %s: %s gone", peers->what, peers->url, name);
+        say_gone(peers, name, ended);
     }
     tell(peers);
 }

@@ -116,6 +116,8 @@ static void take_message(struct source *s, struct intake *intake, nng_msg *msg)
     bool numbered;
     bool ok = read_message(s, msg, &bus, &numbered, &error);
     uint32_t refused = numbered ? s->envelope.count : 1;
+    if (numbered && s->envelope.final)
+        nng_peers_note_end(&s->peers, nng_pipe_id(nng_msg_get_pipe(msg)));
     if (s->wide && numbered && !is_our_channel(s, &bus)) {
         pass_over(s, &bus);
         nng_msg_free(msg);
@@ -197,6 +199,7 @@ static void nng_source_run(struct source *s, struct intake *intake)
 static void nng_source_stop(struct source *s)
 {
     atomic_store(&s->stopping, true);
+    atomic_store(&s->peers.ending, true);
     nng_aio_stop(s->aio); /* this receive fails, and every further one */
 }
 
@@ -210,6 +213,7 @@ static void close_socket(void *arg)
 {
     struct source *s = arg;
     nng_detach(&s->end);
+    atomic_store(&s->peers.ending, true);
     if (s->open)
         nng_close(s->socket);
     if (s->aio)
@@ -255,6 +259,8 @@ static bool open_socket(struct source *s, struct error *error)
         rv = nng_aio_alloc(&s->aio, NULL, NULL);
     if (rv != 0)
         return error_set(error, "cannot open an nng socket: %s", nng_strerror(rv));
+    if (strcmp(s->place->scheme, "nng+inproc") != 0)
+        s->peers.message_max = message_max(options);
     return nng_peers_watch(s->socket, &s->peers, error) &&
            nng_attach(&s->end, s->socket, s->place, !sub, &s->peers, error);
 }

@@ -1,9 +1,11 @@
 #include "pem.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "secret.h"
 
@@ -25,18 +27,33 @@ bool pem_password(const struct options *options, char **password, struct error *
     return *password || !text || error_prefix(error, "key-password");
 }
 
+/* Not by stdio, whose buffer would keep a copy of a key. Octets read, -1 with errno. */
+static ssize_t read_octets(const char *path, char *text)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = 0, n = fd < 0 ? -1 : 1;
+    while (n > 0 && len < PEM_MAX) {
+        n = read(fd, text + len, (size_t)(PEM_MAX - len));
+        if (n > 0)
+            len += n;
+        else if (n < 0 && errno == EINTR)
+            n = 1;
+    }
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return n < 0 ? -1 : len;
+}
+
 char *pem_read(const char *option, const char *path, struct error *error)
 {
-    FILE *file = fopen(path, "re");
     char *text = calloc(1, PEM_MAX + 1);
-    size_t len = file && text ? fread(text, 1, PEM_MAX, file) : 0;
-    if (len == 0)
-        error_set(error, "option '%s': cannot read %s: %s", option, path,
-                  file ? "it is empty" : strerror(errno));
-    if (file)
-        fclose(file);
+    secret_hide(text, PEM_MAX + 1);
+    ssize_t len = text ? read_octets(path, text) : -1;
     if (len > 0)
         return text;
+    error_set(error, "option '%s': cannot read %s: %s", option, path, len == 0 ? "it is empty" : strerror(errno));
     free(text);
     return NULL;
 }

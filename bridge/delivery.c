@@ -5,11 +5,14 @@
 #include "clock.h"
 #include "encode/encoder.h"
 #include "gather.h"
+#include "hex.h"
+#include "log.h"
 #include "scan/event.h"
 
 enum {
     CHUNK_RECORDS = 1024,     /* records, or */
     CHUNK_OCTETS = 64 * 1024, /* octets, after which encoded records are written */
+    SHOWN_OCTETS = 16,        /* of a message that cannot be decoded */
 };
 
 struct delivery {
@@ -20,6 +23,7 @@ struct delivery {
     struct gather *gather; /* of an encoder that makes records of many messages; else NULL */
     bool no_events;        /* they are taken out of format=dnstap */
     const _Atomic bool *interrupted;
+    const char *url; /* the sink's */
     struct buffer records;
     uint32_t ends[CHUNK_RECORDS];
     struct frame origins[CHUNK_RECORDS];
@@ -35,6 +39,7 @@ struct delivery *delivery_new(const struct endpoint *endpoint, const _Atomic boo
     }
     d->ops = endpoint->adapter->sink;
     d->interrupted = interrupted;
+    d->url = endpoint->url;
     d->encoder_ops = encoder_find(options_string(&endpoint->options, "format"));
     d->no_events = !options_flag(&endpoint->options, "events") &&
                    !(d->ops->knows_events && d->ops->knows_events(&endpoint->options));
@@ -148,12 +153,24 @@ static bool end_window(struct delivery *d)
     return true;
 }
 
+/* Once per batch: what came that cannot be decoded. */
+static void say_malformed(const struct delivery *d, uint32_t malformed, struct frame first)
+{
+    static struct log_limit limit;
+    char octets[2 * SHOWN_OCTETS + 1];
+    uint32_t shown = first.len < SHOWN_OCTETS ? first.len : SHOWN_OCTETS;
+    hex_write(first.data, shown, octets);
+    log_limited(&limit, LOG_WARN, "sink %s: %u of the messages given to it cannot be decoded as dnstap, and are counted as malformed; "
+                "the first has %u octets: %s%s", d->url, malformed, first.len, octets, first.len > shown ? "..." : "");
+}
+
 static void encode_and_write(struct delivery *d, struct account *account, struct batch *batch)
 {
     struct reader r = reader_over(batch->data, batch->len);
     struct frame frame;
     const struct parcel one = {.batch = batch, .account = account};
-    uint32_t count = 0;
+    uint32_t count = 0, malformed = 0;
+    struct frame bad = {0};
     while (frame_next(&r, &frame) && !atomic_load(d->interrupted)) {
         if (d->gather && !gather_reserve(d->gather)) {
             parcel_settle(&one, OUTCOME_FAILED, 1);
@@ -169,6 +186,7 @@ static void encode_and_write(struct delivery *d, struct account *account, struct
             break;
         case ENCODE_MALFORMED:
             parcel_settle(&one, OUTCOME_MALFORMED, 1);
+            bad = malformed++ ? bad : frame;
             break;
         case ENCODE_FAILED:
             parcel_settle(&one, OUTCOME_FAILED, 1);
@@ -189,6 +207,8 @@ static void encode_and_write(struct delivery *d, struct account *account, struct
         }
     }
     write_chunk(d, account, batch, count);
+    if (malformed > 0)
+        say_malformed(d, malformed, bad);
 }
 
 void delivery_batch(struct delivery *d, struct batch *batch, struct account *account)

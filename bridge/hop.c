@@ -6,15 +6,25 @@
 #include "clock.h"
 #include "log.h"
 
+static bool add_route(struct hop *hop, struct exit *exit, struct named source, bool waits, struct intake *from,
+                      struct entrance *entrance)
+{
+    struct route *route = route_new(exit->outlet, source, waits, from);
+    pthread_mutex_lock(&hop->lock);
+    bool added = route && outlet_add_route(exit->outlet, route, entrance);
+    pthread_mutex_unlock(&hop->lock);
+    if (!added)
+        route_free(route);
+    return added && intake_add(from, *entrance);
+}
+
 /* The ring and account between the two. */
 static bool connect_them(struct feed *feed, struct exit *exit, struct error *error)
 {
     struct entrance entrance;
     if (exit->role.diverted || feed->retired || exit->retired)
         return true;
-    return (outlet_add_route(exit->outlet, feed->name, endpoint_blocks_when_full(feed->endpoint),
-                             feed->intake, &entrance) &&
-            intake_add(feed->intake, entrance)) ||
+    return add_route(exit->hop, exit, feed->name, endpoint_blocks_when_full(feed->endpoint), feed->intake, &entrance) ||
            error_set(error, "%s: out of memory for its ring", exit->name.url);
 }
 
@@ -145,7 +155,7 @@ static bool lead(struct exit *from, struct diversion *d, struct error *error)
     if (!to)
         return true;
     const struct named name = {.url = from->rejects_url, .nth = from->name.nth};
-    if (!outlet_add_route(to->outlet, name, outlet_waits(from->outlet), d->intake, &entrance) || !intake_add(d->intake, entrance))
+    if (!add_route(from->hop, to, name, outlet_waits(from->outlet), d->intake, &entrance))
         return error_set(error, "%s: out of memory for its ring", to->name.url);
     d->exit = to;
     d->ring = entrance.ring;

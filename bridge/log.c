@@ -218,6 +218,11 @@ void log_text(struct buffer *text)
     buffer_free(text);
 }
 
+void log_wait_for_text(int patience_ms)
+{
+    log_queue_wait_for_text(patience_ms);
+}
+
 void log_erase(void)
 {
     if (atomic_load(&over_a_line))

@@ -51,6 +51,9 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
  * the buffer holds, and leaves it empty. Dropped, and counted as a line, where LOG_TEXTS wait already. */
 void log_text(struct buffer *text);
 
+/* Main thread, before the last text: waits until one would be taken, `patience_ms` at most. */
+void log_wait_for_text(int patience_ms);
+
 /* Takes the unfinished line off the terminal, where there is one. */
 void log_erase(void);
 

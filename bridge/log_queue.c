@@ -83,6 +83,8 @@ static void *write_entries(void *arg)
         queue.writing = false;
         queue.octets -= entry->kind == LOG_KIND_LINE ? entry->len : 0;
         queue.texts -= entry->kind == LOG_KIND_TEXT;
+        if (entry->kind == LOG_KIND_TEXT)
+            pthread_cond_broadcast(&queue.changed);
         free(entry);
     }
     queue.state = STATE_OFF;
@@ -136,16 +138,32 @@ bool log_queue_put(enum log_kind kind, const char *text, size_t len)
     return runs;
 }
 
-bool log_queue_stop(int patience_ms)
+static struct timespec time_after(int ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += patience_ms / 1000;
-    until.tv_nsec += patience_ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+void log_queue_wait_for_text(int patience_ms)
+{
+    const struct timespec until = time_after(patience_ms);
+    int late = 0;
+    pthread_mutex_lock(&queue.lock);
+    while (queue.state == STATE_RUNS && queue.texts >= LOG_TEXTS && !late)
+        late = pthread_cond_clockwait(&queue.changed, &queue.lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&queue.lock);
+}
+
+bool log_queue_stop(int patience_ms)
+{
+    const struct timespec until = time_after(patience_ms);
     pthread_mutex_lock(&queue.lock);
     if (queue.state != STATE_RUNS) {
         bool off = queue.state == STATE_OFF;

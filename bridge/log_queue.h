@@ -18,6 +18,9 @@ bool log_queue_start(size_t (*note)(char *out, size_t room, uint64_t dropped));
 /* Queues a copy. False: the thread does not run, and the caller has to write. What is dropped is dropped here. */
 bool log_queue_put(enum log_kind kind, const char *text, size_t len);
 
+/* Waits until one more text would be taken, `patience_ms` at most. */
+void log_queue_wait_for_text(int patience_ms);
+
 /* As log_stop. */
 bool log_queue_stop(int patience_ms);
 

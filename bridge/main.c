@@ -303,6 +303,7 @@ static int run_hop(struct run run)
     service_ready();
     run_to_the_end(&run);
     live_end(&run.live);
+    log_wait_for_text(LOG_LAST_MS); /* the last ledger is not for want of a place beside earlier ones */
     show_ledger(run.hop);
     bool told = !config->ledger_file || write_ledger(run.hop, config->ledger_file);
     int code = hop_is_whole(run.hop) && told ? EXIT_WHOLE : EXIT_INCOMPLETE;

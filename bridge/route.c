@@ -85,13 +85,13 @@ struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_hos
     return NULL;
 }
 
-static struct route *route_new(struct named source, bool waits, const void *owner, size_t capacity, struct bell *filled)
+struct route *route_new(struct outlet *o, struct named source, bool waits, const void *owner)
 {
     struct route *route = aligned_alloc(_Alignof(struct route), sizeof *route);
     if (!route)
         return NULL;
     *route = (struct route){.source = {.url = strdup(source.url), .nth = source.nth}, .waits = waits, .owner = owner};
-    route->ring = route->source.url ? ring_new(capacity, filled) : NULL;
+    route->ring = route->source.url ? ring_new(options_number(&o->endpoint->options, "ring"), &o->filled) : NULL;
     if (route->ring)
         return route;
     route_free(route);
@@ -118,15 +118,12 @@ static unsigned place_count(const struct outlet *o)
     return atomic_load_explicit(&o->place_count, memory_order_acquire);
 }
 
-bool outlet_add_route(struct outlet *o, struct named source, bool waits, const void *owner, struct entrance *entrance)
+bool outlet_add_route(struct outlet *o, struct route *route, struct entrance *entrance)
 {
     unsigned at = 0;
     while (at < place_count(o) && place(o, at))
         at++;
     if (at == INTAKE_ROUTES || o->shown_count == INTAKE_ROUTES)
-        return false;
-    struct route *route = route_new(source, waits, owner, options_number(&o->endpoint->options, "ring"), &o->filled);
-    if (!route)
         return false;
     o->shown[o->shown_count++] = route;
     atomic_store_explicit(&o->places[at], route, memory_order_release);

@@ -20,9 +20,14 @@ struct route;
 struct outlet *outlet_new(const struct endpoint *endpoint, const struct sink_host *host,
                           struct error *error);
 
-/* Adds the route from a source, at any time: its ring and account. Its URL is copied; does it wait where there is no room?
- * `owner` says whose it is to outlet_end_routes. False: out of memory, or of routes. */
-bool outlet_add_route(struct outlet *outlet, struct named source, bool waits, const void *owner, struct entrance *entrance);
+/* A route from a source to this outlet: its ring and account. Its URL is copied; does it wait where there is no room? `owner`
+ * says whose it is to outlet_end_routes. NULL: out of memory. */
+struct route *route_new(struct outlet *outlet, struct named source, bool waits, const void *owner);
+void route_free(struct route *route);
+
+/* Takes it over, at any time, under the lock of those who look at the outlet's routes. False, and it is still the
+ * caller's: there are too many. */
+bool outlet_add_route(struct outlet *outlet, struct route *route, struct entrance *entrance);
 
 /* Nothing will be put into the rings of this owner any more: once they are empty and all is settled, the outlet's thread lets
  * go of the routes, and `ended` is rung. */
@@ -34,7 +39,6 @@ bool outlet_has_routes(const struct outlet *outlet, const void *owner);
 /* A route that the outlet's thread let go of, or NULL; the caller frees it. The outlet no longer shows it: under the lock of
  * those who look at it. */
 struct route *outlet_take_ended(struct outlet *outlet);
-void route_free(struct route *route);
 
 /* At any time: from its next batch on messages pass this policy, NULL for none, which the outlet takes over, with its
  * policy_hash. What its steps

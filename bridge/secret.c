@@ -3,8 +3,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { SECRET_MAX = 16 * 1024 };
@@ -19,6 +21,14 @@ static bool begins(const char *text, const char *prefix)
 const char *secret_shown(const char *text)
 {
     return begins(text, from_file) || begins(text, from_environment) ? text : "***";
+}
+
+void secret_hide(const void *at, size_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)at & ~(page - 1), end = ((uintptr_t)at + len + page - 1) & ~(page - 1);
+    if (at && len > 0)
+        madvise((void *)begin, end - begin, MADV_DONTDUMP); /* a kernel without it: the limit of cores is 0 all the same */
 }
 
 void secret_free(char *secret)
@@ -50,6 +60,7 @@ static char *read_file(const char *path, struct error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     char *text = calloc(1, SECRET_MAX + 1);
+    secret_hide(text, SECRET_MAX + 1);
     ssize_t len = fd >= 0 && text ? read_all(fd, text, SECRET_MAX) : -1;
     if (len < 0)
         error_set(error, "cannot read the secret in %s: %s", path, strerror(errno));
@@ -96,6 +107,8 @@ char *secret_read(const char *text, struct error *error)
         secret = copy_environment(text + strlen(from_environment), error);
     else
         secret = strdup(text);
+    if (secret)
+        secret_hide(secret, strlen(secret) + 1);
     if (secret && is_sound(secret))
         return secret;
     if (secret)

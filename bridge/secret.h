@@ -3,6 +3,8 @@
 #ifndef BRIDGE_SECRET_H
 #define BRIDGE_SECRET_H
 
+#include <stddef.h>
+
 #include "error.h"
 
 /* What may be shown of an option that holds a secret: where it is read from, or "***". Borrowed. */
@@ -12,5 +14,9 @@ const char *secret_shown(const char *text);
  * never holds the secret. An empty secret, or one with a control character, is an error. */
 char *secret_read(const char *text, struct error *error);
 void secret_free(char *secret);
+
+/* Keeps the pages that `len` octets from `at` stand on out of core dumps, for as long as they are mapped: for keys, and what
+ * they are made of. What else stands there is not dumped either, which harms nobody. */
+void secret_hide(const void *at, size_t len);
 
 #endif

@@ -127,9 +127,8 @@ static bool bus_prepare(struct bus *bus, const char *url, struct error *error)
         return false;
     if (!put_policy_to_work(bus, error))
         return false;
-    return outlet_add_route(bus->outlet, (struct named){.url = "tap", .nth = 1}, false, bus,
-                            &bus->entrance) ||
-           error_set(error, "out of memory for the ring");
+    struct route *route = route_new(bus->outlet, (struct named){.url = "tap", .nth = 1}, false, bus);
+    return (route && outlet_add_route(bus->outlet, route, &bus->entrance)) || error_set(error, "out of memory for the ring");
 }
 
 static struct tap_output *bus_create(const struct tap_output_ops *ops, const struct tap *tap,

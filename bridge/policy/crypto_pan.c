@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "secret.h"
+
 enum { BLOCK = 16, BITS_MAX = 128, ROUNDS = 8 };
 
 struct crypto_pan {
@@ -24,6 +26,7 @@ struct crypto_pan *crypto_pan_new(const uint8_t key[CRYPTO_PAN_KEY])
     if (!pan)
         return NULL;
     pan->aes = EVP_CIPHER_CTX_new();
+    secret_hide(pan, sizeof *pan);
     memcpy(pan->pad, key + BLOCK, BLOCK);
     if (pan->aes && EVP_EncryptInit_ex(pan->aes, EVP_aes_128_ecb(), NULL, key, NULL) == 1 &&
         EVP_CIPHER_CTX_set_padding(pan->aes, 0) == 1 && encrypt(pan, pan->pad, BLOCK))

@@ -39,6 +39,8 @@ small = [m for path in sorted(glob.glob(os.path.join(DATA, "*.fstrm"))) for m in
 settings = range(7 + 2 * 16 * 9)  # of fuzz_policy.c: the policies that are listed, and those it makes
 put(folder, "policy", [(i % len(settings)).to_bytes(2, "big") + m for i, m in enumerate(messages)]
     + [i.to_bytes(2, "big") + event for i in range(7)] + [i.to_bytes(2, "big") + m for m in small for i in settings])
+put(folder, "list", [bytes([i]) + open(path, "rb").read() for path in sorted(glob.glob(os.path.join(DATA, "*.txt"))) for i in range(2)]
+    + [b"\0*.example\n.\nm\xc3\xbcnchen.example\na\\046b.example", b"\2192.0.2.0/24 ; x\n::1\n", b"\3ns1\n", b"\4A\nTYPE65280\n", b"\5NXDOMAIN\n3\n"])
 put(folder, "dns", [dns for m in messages for dns in text.dns_of(m)] + list(text.name_edges())[:40])
 put(folder, "stream", streams)
 put(folder, "bus", [b"dnstap/raw\0\0\0\0\0" + text.stream_of([])[:0], b"dnstap/raw\0\0\0\0\2\x08\1\0\0\0\1x"])

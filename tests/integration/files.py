@@ -160,6 +160,8 @@ class Text(lab.Case):
         self.assertEqual(bridge.wait(), 1)
         self.assertEqual(bridge.route()["malformed"], 1)
         self.assertEqual(bridge.route()["delivered"], 2)
+        self.assertIn("1 of the messages given to it cannot be decoded as dnstap", bridge.log())
+        self.assertIn("the first has 12 octets: ffff206e6f20646e73746170", bridge.log())
         self.assertEqual(lab.read_file(self.path("out.txt")).count(b"\n"), 2)
 
 

@@ -382,6 +382,13 @@ class Secrets(HttpCase):
         headers = server.seen[0].headers
         self.assertEqual((headers["X-One"], headers["X-Key"], headers["X-Two"]), ("1", "k", "b=c"))
 
+    def test_a_header_with_a_control_character_is_refused(self):
+        for value in ("k\x01", "k\x7fk"):
+            code, _, err = lab.run_bridge("--from", lab.corpus("bind"), "--to", "http://h#format=text,header=X-Key: env:TEST_KEY",
+                                          env={**os.environ, "TEST_KEY": value})
+            self.assertEqual(code, 2, err)
+            self.assertIn("X-Key: the secret env:TEST_KEY is empty or holds a control character", err)
+
     def test_an_authorization_of_another_kind(self):
         server = self.server()
         self.whole(server, "format=text,header=Authorization: ApiKey abc")

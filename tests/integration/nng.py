@@ -127,6 +127,37 @@ class Pipeline(lab.Case):
         self.assertEqual(len(lab.frames_of(self.path("out"))), 3000 - hop["dropped"])
 
 
+class Limits(lab.Case):
+    """A peer that is not libnng, to say by hand what it would not."""
+
+    def peer(self, port):
+        sock = lab.connect(("127.0.0.1", port))
+        sock.sendall(b"\0SP\0" + struct.pack(">HH", 0x50, 0))  # push
+        self.assertEqual(lab.receive_exactly(sock, 8), b"\0SP\0" + struct.pack(">HH", 0x51, 0))
+        self.addCleanup(sock.close)
+        return sock
+
+    def test_a_message_over_the_limit_names_the_limit_and_its_option(self):
+        port = lab.free_port()
+        far = self.bridge("--from", f"nng+tcp:127.0.0.1:{port}#max-frame=4KiB", "--to", self.path("out"), hop="far").ready()
+        sock = self.peer(port)
+        sock.sendall(struct.pack(">Q", 1 << 20))
+        self.assertEqual(sock.recv(1), b"")
+        limit = int(far.wait_log(r"gone before it ended its stream: .* more than (\d+) octets, .* max-frame=")[0])
+        self.assertTrue(4096 < limit < 1 << 20, limit)
+        self.assertEqual(far.stop(), 0)
+
+    def test_a_hop_that_ends_and_our_own_end_are_not_called_so(self):
+        link = f"nng+tcp:127.0.0.1:{lab.free_port()}"
+        far = self.bridge("--from", link, "--to", self.path("out"), hop="far").ready()
+        self.assertEqual(self.bridge("--from", lab.corpus("bind"), "--to", link, hop="near").wait(), 0)
+        far.wait_log(r"127\.0\.0\.1:\d+ gone")
+        self.bridge("--from", "unix:" + self.path("tap"), "--to", link, hop="stays").ready()
+        far.wait_log("connected", 2)
+        self.assertEqual(far.stop(), 0)
+        self.assertNotIn("before it ended", far.log())
+
+
 class Feeder:
     """A live sender that goes on until it is told to stop, and knows how many it sent."""
 
