@@ -349,14 +349,16 @@ void kafka_destroy(rd_kafka_t *rk)
     rd_kafka_destroy(rk);
 }
 
-void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms)
+void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms, const char *url)
 {
     static _Atomic unsigned left_behind;
     if (!live)
         close(arg);
     else if (!run_apart(close, arg, timeout_ms))
-        log_line(LOG_WARN, "librdkafka does not end a client in %d s: it is left behind (%u so far), and its memory and connections with it",
-                 timeout_ms / 1000, atomic_fetch_add(&left_behind, 1) + 1);
+        log_line(LOG_WARN,
+                 "%s: librdkafka does not end its client in %d s: it is left behind (%u so far), and "
+                 "its memory and connections with it",
+                 url, timeout_ms / 1000, atomic_fetch_add(&left_behind, 1) + 1);
 }
 
 int kafka_event_new(void)

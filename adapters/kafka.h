@@ -52,9 +52,9 @@ void kafka_listen(rd_kafka_conf_t *conf);
 /* Ends a client, NULL: none. May take for ever: call it by kafka_close. */
 void kafka_destroy(rd_kafka_t *rk);
 
-/* Has `close(arg)` end clients of `what` on a thread of its own, and waits for it `timeout_ms` at most: what it holds is then its
+/* Has `close(arg)` end the clients of `url` on a thread of its own, and waits for it `timeout_ms` at most: what it holds is then its
  * own for good, and the log says that it was left behind. Where there is nothing to end (`live` is false) it is called at once. */
-void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms);
+void kafka_close(void (*close)(void *arg), void *arg, bool live, int timeout_ms, const char *url);
 
 /* An eventfd; -1 with errno: none left. librdkafka signals it whenever a watched queue goes from
  * empty to filled. */

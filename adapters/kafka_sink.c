@@ -127,7 +127,9 @@ static void learn_size(struct sink *s, const rd_kafka_message_t *record)
     if (!s->frames || shipment->messages < 2 || half < RECORD_LEAST || half >= s->record_max)
         return;
     s->record_max = half;
-    log_line(LOG_WARN, "sink %s: the broker refuses a record of %zu octets: batches are cut to %zu from here on; message.max.bytes sets it from the start",
+    log_line(LOG_WARN,
+             "sink %s: the broker refuses a record of %zu octets: batches are cut to %zu from here on; "
+             "message.max.bytes sets it from the start",
              s->url, record->len, half);
 }
 
@@ -187,7 +189,7 @@ static void stop_producer(struct sink *s)
         return;
     purge(s);
     let_go_of_handles(s);
-    kafka_close(destroy_client, s->rk, true, CLOSE_MS);
+    kafka_close(destroy_client, s->rk, true, CLOSE_MS, s->url);
     s->rk = NULL;
 }
 
@@ -502,7 +504,7 @@ static void kafka_sink_free(struct sink *s)
     if (s->rk)
         purge(s);
     receipt_sender_free(s->receipts);
-    kafka_close(close_client, s, s->rk != NULL, CLOSE_MS);
+    kafka_close(close_client, s, s->rk != NULL, CLOSE_MS, s->place->url);
 }
 
 static bool read_partition(const struct place *place, int32_t *partition, struct error *error)

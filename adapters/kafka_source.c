@@ -461,11 +461,15 @@ static void count_gap(struct source *s, struct partition *partition, int64_t off
     int64_t gap = partition->gap;
     partition->gap = -1;
     if (offset <= gap) {
-        log_line(LOG_WARN, "source %s: partition %d was cut short or made anew: it is read from offset %lld on, where %lld was next",
+        log_line(LOG_WARN,
+                 "source %s: partition %d was cut short or made anew: it is read from offset %lld on, "
+                 "where %lld was next",
                  s->url, partition->number, (long long)offset, (long long)gap);
         return;
     }
-    log_line(LOG_ERROR, "source %s: partition %d: at most %lld records are lost, offsets %lld to %lld: they had expired, or were deleted, before they were read",
+    log_line(LOG_ERROR,
+             "source %s: partition %d: at most %lld records are lost, offsets %lld to %lld: they had "
+             "expired, or were deleted, before they were read",
              s->url, partition->number, (long long)(offset - gap), (long long)gap, (long long)offset - 1);
     if (!partition->frames) /* else the numbers of the messages tell it, exactly */
         upstream_lose(intake_upstream(s->intake), (uint64_t)(offset - gap));
@@ -673,7 +677,9 @@ static void kafka_source_run(struct source *s, struct intake *intake)
     offsets_settle_rest(s->offsets);
     receipt_receiver_end(s->receipts);
     if (s->finite && is_missing(s)) {
-        log_line(LOG_ERROR, "source %s: the topic does not exist, so there is nothing to read to its end; make it, or leave until=end out to wait for it",
+        log_line(LOG_ERROR,
+                 "source %s: the topic does not exist, so there is nothing to read to its end; make "
+                 "it, or leave until=end out to wait for it",
                  s->url);
         intake_fail(intake);
     }
@@ -735,8 +741,9 @@ static void kafka_source_free(struct source *s)
 {
     receipt_receiver_free(s->receipts);
     s->receipts = NULL;
+    const char *url = s->place->url;
     s->place = NULL;
-    kafka_close(close_clients, s, s->rk != NULL, CLOSE_MS);
+    kafka_close(close_clients, s, s->rk != NULL, CLOSE_MS, url);
 }
 
 static bool subscribe(struct source *s, struct error *error)
@@ -816,7 +823,8 @@ static bool kafka_source_check(const struct place *place, struct error *error)
     if (!topic || (letters && !kafka_topic_legal(letters, error)))
         return false;
     if (letters && strcmp(letters, topic) == 0)
-        return error_set(error, "option 'dead-letter' names the topic that is read: what does not decode would come back for ever; name another topic");
+        return error_set(error, "option 'dead-letter' names the topic that is read: what does not decode "
+                                "would come back for ever; name another topic");
     return receipt_check(place, error) && kafka_check(place, defaults, error);
 }
 

@@ -163,7 +163,9 @@ void nng_detach(struct nng_end *end)
 void nng_close_apart(void (*close_it)(void *arg), void *arg, const char *url)
 {
     if (!run_apart(close_it, arg, CLOSE_MS))
-        log_line(LOG_WARN, "%s: libnng does not close its socket in %d s: it is left behind, and its memory and connections with it",
+        log_line(LOG_WARN,
+                 "%s: libnng does not close its socket in %d s: it is left behind, and its memory and "
+                 "connections with it",
                  url, CLOSE_MS / 1000);
 }
 

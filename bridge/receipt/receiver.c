@@ -87,7 +87,9 @@ static bool may_end_line(struct receipt_receiver *r, struct link *link, int64_t 
     if (!link->changed || (allowance_take(&link->allowance, LINK_BURST, LINK_RATE, now) &&
                            allowance_take(&r->allowance, SOURCE_BURST, SOURCE_RATE, now)))
         return true;
-    log_limited(&limit, LOG_WARN, "source %s: the sender of %s ends more than %d lines of receipts a second: what comes meanwhile gets no receipt",
+    log_limited(&limit, LOG_WARN,
+                "source %s: the sender of %s ends more than %d lines of receipts a second: what comes "
+                "meanwhile gets no receipt",
                 r->url, link->name, LINK_RATE);
     return false;
 }

@@ -482,6 +482,7 @@ class Groups(kafka_lab.KafkaCase):
                 second = self.bridge("--from", source, "--to", self.path("second"), hop="second").ready()
                 second.wait_log("partitions are ours")
             if i == count // 4 * 3:
+                lab.eventually("messages of the second", lambda: kafka_lab.numbers(self.path("second")))
                 self.assertEqual(second.stop(), 0, second.log())
         lab.finish(sock)
         self.assertEqual(near.stop(), 0)
