@@ -1,4 +1,4 @@
-/* Sends Frame Streams to a collector, and connects again when the connection breaks.
+/* Sends Frame Streams to a collector: connects at the start, and again when the connection breaks.
  *
  * A message counts as delivered when the kernel took its last octet. Where a connection breaks
  * inside a message, that message is sent whole on the next one. */
@@ -10,60 +10,42 @@
 #include "clock.h"
 #include "control.h"
 #include "framestream.h"
+#include "framestream_dial.h"
 #include "link.h"
 #include "log.h"
 #include "output.h"
-#include "reader.h"
 #include "socket.h"
 
 enum { FIRST_DELAY_MS = 50 };
 
 struct sink {
     const struct place *place;
-    struct waker waker;
+    struct waker waker;      /* interrupted */
+    struct waker roused;     /* the same, or something other than the peer is to be looked at */
     struct tls_context *tls; /* NULL: plain */
+    struct dial dial;        /* to the next connection */
     struct link link;        /* its fd is -1: not connected */
+    bool useful;             /* this connection has taken something */
     int handshake_ms;
     int delay_max_ms;
-    int delay_ms; /* before the next try to connect */
+    int delay_ms;     /* before the next try to connect but one */
+    int64_t next_try; /* when it may begin */
     struct log_limit trouble;
 };
 
+/* The next try waits, longer each time. */
+static void put_off(struct sink *s)
+{
+    s->next_try = clock_ms(CLOCK_MONOTONIC) + s->delay_ms;
+    s->delay_ms = s->delay_ms * 2 < s->delay_max_ms ? s->delay_ms * 2 : s->delay_max_ms;
+}
+
+/* A peer that takes nothing before it goes is not connected to again at once. */
 static void disconnect(struct sink *s)
 {
+    if (s->link.fd >= 0 && !s->useful)
+        put_off(s);
     link_close(&s->link);
-}
-
-static bool receive_exactly(struct sink *s, uint8_t *out, size_t len, struct error *error)
-{
-    while (len > 0) {
-        ssize_t n = link_read(&s->link, out, len);
-        if (n > 0) {
-            out += n;
-            len -= (size_t)n;
-        } else if (n == 0) {
-            return error_set(error, "the peer closed the connection");
-        } else if (errno != EAGAIN && errno != EINTR) {
-            return error_set(error, "%s", link_trouble(&s->link));
-        } else if (waker_wait(&s->waker, s->link.fd, POLLIN, s->handshake_ms) != WAIT_READY) {
-            return error_set(error, "no answer in time");
-        }
-    }
-    return true;
-}
-
-static bool expect(struct sink *s, enum control_type wanted, struct error *error)
-{
-    uint8_t header[CONTROL_HEADER], payload[CONTROL_MAX];
-    enum control_type type;
-    if (!receive_exactly(s, header, sizeof header, error))
-        return false;
-    uint32_t len = load_be32(header + 4);
-    if (load_be32(header) != 0 || len > CONTROL_MAX)
-        return error_set(error, "the peer does not speak Frame Streams");
-    if (!receive_exactly(s, payload, len, error) || !control_read(payload, len, &type, error))
-        return false;
-    return type == wanted || error_set(error, "the peer answered %s", control_name(type));
 }
 
 /* Writes on from `*written`, waiting for room as long as it takes. */
@@ -84,92 +66,70 @@ static enum output_result write_rest(struct sink *s, const uint8_t *data, size_t
     return OUTPUT_DONE;
 }
 
-static bool say(struct sink *s, enum control_type type, struct error *error)
+/* The milliseconds until the next try may begin; 0: one is under way. */
+static int pause_ms(const struct sink *s)
 {
-    uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
-    size_t len = control_write(type, frame), written = 0;
-    return (len > 0 && write_rest(s, frame, len, &written) == OUTPUT_DONE) ||
-           error_set(error, "cannot send %s: %s", control_name(type), link_trouble(&s->link));
+    int64_t left = s->next_try - clock_ms(CLOCK_MONOTONIC);
+    return s->dial.stage != DIAL_IDLE || left <= 0 ? 0 : (int)left;
 }
 
-/* TLS's handshake, as long as it may take. */
-static bool secure(struct sink *s, struct error *error)
+/* Tries to connect, or goes on with it, until `waker` is woken. */
+static enum dial_result try_to_connect(struct sink *s, const struct waker *waker)
 {
-    int64_t end = clock_ms(CLOCK_MONOTONIC) + s->handshake_ms;
-    s->link.tls = tls_session_new(s->tls, s->link.fd);
-    if (!s->link.tls)
-        return error_set(error, "out of memory for TLS");
-    for (;;) {
-        enum tls_result result = tls_handshake(s->link.tls);
-        if (result == TLS_DONE)
-            return true;
-        if (result == TLS_FAILED)
-            return error_set(error, "%s", tls_reason(s->link.tls));
-        int64_t left = end - clock_ms(CLOCK_MONOTONIC);
-        short events = result == TLS_WANTS_READ ? POLLIN : POLLOUT;
-        if (left <= 0 || waker_wait(&s->waker, s->link.fd, events, (int)left) != WAIT_READY)
-            return error_set(error, "TLS: no answer in time");
+    struct error error;
+    int delay_ms = s->delay_ms;
+    enum dial_result result = dial_run(&s->dial, waker, &error);
+    if (result == DIAL_DONE) {
+        s->link = dial_take(&s->dial);
+        s->useful = false;
+        log_line(LOG_INFO, "sink %s: connected", s->place->url);
+    } else if (s->dial.stage == DIAL_IDLE) {
+        put_off(s);
     }
-}
-
-static bool connect_to(struct sink *s, const struct address *address, struct error *error)
-{
-    s->link.fd = socket_connect(address);
-    if (s->link.fd < 0)
-        return error_set(error, "cannot connect: %s", strerror(errno));
-    if (waker_wait(&s->waker, s->link.fd, POLLOUT, s->handshake_ms) != WAIT_READY)
-        return error_set(error, "cannot connect: no answer in time");
-    int failed = socket_error(s->link.fd);
-    if (failed)
-        return error_set(error, "cannot connect: %s", strerror(failed));
-    return (!s->tls || secure(s, error)) && say(s, CONTROL_READY, error) &&
-           expect(s, CONTROL_ACCEPT, error) && say(s, CONTROL_START, error);
-}
-
-/* Adds what came of one address to the line that tells of all. */
-static void note_trouble(struct error *all, const struct address *address, const char *why)
-{
-    char name[ADDRESS_TEXT];
-    bool is_unix = address->storage.ss_family == AF_UNIX;
-    address_print((const struct sockaddr *)&address->storage, name, sizeof name);
-    error_add(all, "%s%s%s", is_unix ? "" : name, is_unix ? "" : ": ", why);
-}
-
-/* One round: the name is looked up anew, for the peer may have moved, and its addresses are tried in order. */
-static bool connect_once(struct sink *s, struct error *error)
-{
-    struct addresses found;
-    struct error one;
-    if (address_find(s->place, false, &s->waker, -1, &found, error) != RESOLVED)
-        return false;
-    error->text[0] = '\0';
-    for (unsigned i = 0; i < found.count && !waker_woken(&s->waker); i++) {
-        if (connect_to(s, &found.list[i], &one))
-            return true;
-        disconnect(s);
-        note_trouble(error, &found.list[i], one.text);
-    }
-    return false;
+    if (result == DIAL_FAILED)
+        log_limited(&s->trouble, LOG_WARN, "sink %s: %s; trying again in %g s", s->place->url, error.text, delay_ms / 1000.0);
+    return result;
 }
 
 /* Connects, however long it takes. False: interrupted. */
 static bool connect_sink(struct sink *s)
 {
-    struct error error;
-    while (!waker_woken(&s->waker)) {
-        if (connect_once(s, &error)) {
-            log_line(LOG_INFO, "sink %s: connected", s->place->url);
-            s->delay_ms = FIRST_DELAY_MS;
-            return true;
-        }
-        if (waker_woken(&s->waker))
+    for (;;) {
+        if (waker_wait(&s->waker, -1, 0, pause_ms(s)) == WAIT_WOKEN)
             return false;
-        log_limited(&s->trouble, LOG_WARN, "sink %s: %s; trying again in %g s", s->place->url, error.text,
-                    s->delay_ms / 1000.0);
-        waker_wait(&s->waker, -1, 0, s->delay_ms);
-        s->delay_ms = s->delay_ms * 2 < s->delay_max_ms ? s->delay_ms * 2 : s->delay_max_ms;
+        if (try_to_connect(s, &s->waker) == DIAL_DONE)
+            return true;
     }
-    return false;
+}
+
+static void note_peer_gone(struct sink *s)
+{
+    log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection", s->place->url);
+    disconnect(s);
+}
+
+/* Nothing is to be sent: the peer is looked for all the same, so that a wrong address or certificate shows at the start, and one
+ * that has gone is noticed. */
+static void framestream_sink_wait(struct sink *s, int timeout_ms)
+{
+    bool connected = s->link.fd >= 0;
+    int pause = connected ? -1 : pause_ms(s);
+    bool woken;
+    if (pause == 0) {
+        woken = try_to_connect(s, &s->roused) == DIAL_WOKEN;
+    } else {
+        enum wait_result result = waker_wait(&s->roused, s->link.fd, POLLRDHUP, clock_sooner(timeout_ms, pause));
+        woken = result == WAIT_WOKEN;
+        if (connected && result == WAIT_READY)
+            note_peer_gone(s);
+    }
+    if (woken)
+        waker_clear(&s->roused);
+}
+
+static void framestream_sink_rouse(struct sink *s)
+{
+    waker_wake(&s->roused);
 }
 
 static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
@@ -178,16 +138,18 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
     for (;;) {
         /* a collector says nothing after ACCEPT; asked before each batch, since a first write to a
          * closed TCP connection still succeeds */
-        if (s->link.fd >= 0 && link_peer_gone(&s->link)) {
-            log_limited(&s->trouble, LOG_WARN, "sink %s: the peer closed the connection",
-                        s->place->url);
-            disconnect(s);
-        }
+        if (s->link.fd >= 0 && link_peer_gone(&s->link))
+            note_peer_gone(s);
         if (s->link.fd < 0 && !connect_sink(s))
             return;
+        uint32_t settled = progress.settled;
         enum output_result result = write_rest(s, parcel->data, parcel->len, &progress.written);
         const char *trouble = result == OUTPUT_BROKEN ? link_trouble(&s->link) : "";
         output_settle(parcel, &progress);
+        if (progress.settled > settled) {
+            s->useful = true;
+            s->delay_ms = FIRST_DELAY_MS;
+        }
         if (result == OUTPUT_DONE)
             return;
         if (result == OUTPUT_WOKEN) {
@@ -201,12 +163,29 @@ static void framestream_sink_write(struct sink *s, const struct parcel *parcel)
     }
 }
 
+/* STOP is said, and FINISH waited for. */
+static bool say_goodbye(struct sink *s, struct error *error)
+{
+    uint8_t frame[CONTROL_HEADER + CONTROL_MAX];
+    size_t len = control_write(CONTROL_STOP, frame), written = 0;
+    struct answer answer = {.got = 0};
+    if (len == 0 || write_rest(s, frame, len, &written) != OUTPUT_DONE)
+        return error_set(error, "cannot send %s: %s", control_name(CONTROL_STOP), link_trouble(&s->link));
+    for (;;) {
+        enum answer_result result = answer_read(&answer, &s->link, CONTROL_FINISH, error);
+        if (result != ANSWER_WAITS)
+            return result == ANSWER_THERE;
+        if (waker_wait(&s->waker, s->link.fd, POLLIN, s->handshake_ms) != WAIT_READY)
+            return error_set(error, "no answer in time");
+    }
+}
+
 static void framestream_sink_finish(struct sink *s)
 {
     struct error error;
     if (s->link.fd < 0)
         return;
-    if (!say(s, CONTROL_STOP, &error) || !expect(s, CONTROL_FINISH, &error))
+    if (!say_goodbye(s, &error))
         log_line(LOG_WARN, "sink %s: the peer did not confirm the end of the stream: %s",
                  s->place->url, error.text);
     disconnect(s);
@@ -215,13 +194,16 @@ static void framestream_sink_finish(struct sink *s)
 static void framestream_sink_interrupt(struct sink *s)
 {
     waker_wake(&s->waker);
+    waker_wake(&s->roused);
 }
 
 static void framestream_sink_free(struct sink *s)
 {
-    disconnect(s);
+    dial_drop(&s->dial);
+    link_close(&s->link);
     tls_context_free(s->tls);
     waker_close(&s->waker);
+    waker_close(&s->roused);
     free(s);
 }
 
@@ -237,15 +219,19 @@ static struct sink *framestream_sink_open(const struct place *place, const struc
     *s = (struct sink){
         .place = place,
         .waker.fd = -1,
+        .roused.fd = -1,
         .link.fd = -1,
+        .dial = {.place = place, .link.fd = -1, .patience_ms = (int)options_number(place->options, "handshake-timeout")},
         .handshake_ms = (int)options_number(place->options, "handshake-timeout"),
         .delay_max_ms = (int)options_number(place->options, "reconnect"),
         .delay_ms = FIRST_DELAY_MS,
     };
-    if (!waker_init(&s->waker))
+    if (!waker_init(&s->waker) || !waker_init(&s->roused)) {
         error_set(error, "no descriptor left: %s", strerror(errno));
-    else if (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error)))
+    } else if (!tls_is_wanted(place) || (s->tls = tls_context_new(place, false, error))) {
+        s->dial.tls = s->tls;
         return s;
+    }
     framestream_sink_free(s);
     return NULL;
 }
@@ -276,6 +262,8 @@ const struct sink_ops framestream_sink_ops = {
     .open = framestream_sink_open,
     .check = framestream_sink_check,
     .write = framestream_sink_write,
+    .wait = framestream_sink_wait,
+    .rouse = framestream_sink_rouse,
     .finish = framestream_sink_finish,
     .interrupt = framestream_sink_interrupt,
     .reload = framestream_sink_reload,

@@ -211,6 +211,50 @@ static void note_next(struct source *s, const rd_kafka_topic_partition_list_t *l
     }
 }
 
+static int count_ours(const struct source *s)
+{
+    rd_kafka_topic_partition_list_t *ours = NULL;
+    if (rd_kafka_assignment(s->rk, &ours))
+        return 0;
+    int count = ours->cnt;
+    rd_kafka_topic_partition_list_destroy(ours);
+    return count;
+}
+
+/* The partitions that the topic has; 0: there is none, or the brokers do not say it. */
+static int ask_partition_count(struct source *s)
+{
+    const struct rd_kafka_metadata *found = NULL;
+    int64_t since = clock_ms(CLOCK_MONOTONIC);
+    int count = 0;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, s->topic, NULL);
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__FAIL;
+    if (topic)
+        do
+            err = rd_kafka_metadata(s->rk, 0, topic, &found, ANSWER_LOOK_MS);
+        while (err && may_ask_again(s, since));
+    if (!err && found->topic_cnt == 1 && !found->topics[0].err)
+        count = found->topics[0].partition_cnt;
+    if (found)
+        rd_kafka_metadata_destroy(found);
+    if (topic)
+        rd_kafka_topic_destroy(topic);
+    return count;
+}
+
+/* A member that gets nothing is most often meant to get a copy. */
+static void say_assigned(struct source *s, int came)
+{
+    int all = came == 0 && count_ours(s) == 0 ? ask_partition_count(s) : 0;
+    if (all == 0)
+        log_line(LOG_INFO, "source %s: %d partitions are ours to read", s->url, came);
+    else
+        log_line(LOG_WARN,
+                 "source %s: no partition of %s is ours to read: other members of group=%s have all %d; for a copy of its own "
+                 "give this source another group=, to share the work more partitions",
+                 s->url, s->topic, options_string(s->place->options, "group"), all);
+}
+
 static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++)
@@ -225,7 +269,7 @@ static void assign(struct source *s, rd_kafka_topic_partition_list_t *list)
         rd_kafka_error_destroy(rd_kafka_incremental_assign(s->rk, list));
     else
         rd_kafka_assign(s->rk, list);
-    log_line(LOG_INFO, "source %s: %d partitions are ours to read", s->url, list->cnt);
+    say_assigned(s, list->cnt);
 }
 
 static int at_most(int ms, int limit)

@@ -26,6 +26,13 @@ void waker_wake(struct waker *waker)
         return; /* full: it is awake already */
 }
 
+void waker_clear(struct waker *waker)
+{
+    uint64_t count;
+    if (read(waker->fd, &count, sizeof count) < 0)
+        return; /* it was not woken */
+}
+
 bool waker_woken(const struct waker *waker)
 {
     return waker_wait(waker, -1, 0, 0) == WAIT_WOKEN;

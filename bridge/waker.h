@@ -19,6 +19,9 @@ void waker_close(struct waker *waker);
 void waker_wake(struct waker *waker);
 bool waker_woken(const struct waker *waker);
 
+/* The owner: unlike after an interruption, it can be woken again. */
+void waker_clear(struct waker *waker);
+
 /* The owner: waits for `events` (POLLIN, POLLOUT) on `fd` (-1: on nothing) for `timeout_ms` (-1: without
  * end), or until woken. Errors and hang-ups of `fd` count as ready: the next call on it tells. */
 enum wait_result waker_wait(const struct waker *waker, int fd, short events, int timeout_ms);

@@ -174,6 +174,15 @@ class Listener(lab.Case):
         sock = lab.sender(self.address)
         sock.sendall(lab.data(b"one"))
         lab.eventually("one", lambda: bridge.now()[0]["delivered"] == 1)
+        self.sleeps(bridge)
+
+    def test_the_idle_program_sleeps_beside_a_connected_sink(self):
+        receiver = self.receiver(self.path("far"))
+        bridge = self.bridge("--from", "unix:" + self.path("sock"), "--to", "unix:" + receiver.address).ready()
+        bridge.wait_log("connected")
+        self.sleeps(bridge)
+
+    def sleeps(self, bridge):
         time.sleep(0.3)
 
         def switches():
@@ -235,6 +244,65 @@ class Sender(lab.Case):
     def test_a_flapping_collector_is_found_again_each_time(self):
         address = self.path("sock")
         self.found_again_each_time(self.receiver(address), f"unix:{address}#reconnect=100ms")
+
+    def idle(self, address, options=""):
+        """A bridge that has nothing to send to this collector."""
+        kind = "unix:%s" if isinstance(address, str) else "tcp:%s:%d"
+        return self.bridge("--from", "unix:" + self.path("source"), "--to", kind % address + options).ready()
+
+    def test_a_wrong_address_shows_before_there_is_a_message(self):
+        bridge = self.idle(("127.0.0.1", lab.free_port()))
+        bridge.wait_log("cannot connect: Connection refused; trying again", 2)
+        self.assertEqual(bridge.stop(), 0)
+
+    def test_a_collector_is_connected_to_and_found_again_without_a_message(self):
+        receiver = self.receiver(("127.0.0.1", lab.free_port()))
+        bridge = self.idle(receiver.address)
+        bridge.wait_log(": connected")
+        for turn in range(2, 4):
+            lab.eventually("the connection", lambda: receiver.sockets)
+            receiver.drop()
+            bridge.wait_log("the peer closed the connection", turn - 1)
+            bridge.wait_log(": connected", turn)
+        self.assertEqual(bridge.stop(), 0)
+        self.assertNotIn("did not confirm", bridge.log())
+
+    def listener(self):
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.settimeout(lab.PATIENCE)
+        self.addCleanup(sock.close)
+        return sock
+
+    def test_a_collector_that_does_not_answer_keeps_no_stop_waiting(self):
+        listener = self.listener()
+        bridge = self.idle(listener.getsockname(), "#handshake-timeout=1h")
+        sock, _ = listener.accept()
+        self.assertEqual(lab.receive_control(sock), lab.READY)
+        self.assertEqual(bridge.stop(), 0)
+        sock.close()
+
+    def test_a_message_that_comes_during_the_handshake_goes_over_the_same_connection(self):
+        listener = self.listener()
+        bridge = self.idle(listener.getsockname(), "#handshake-timeout=1h")
+        sock, _ = listener.accept()
+        sock.settimeout(lab.PATIENCE)
+        self.assertEqual(lab.receive_control(sock), lab.READY)
+        accept = lab.control(lab.ACCEPT)
+        sock.sendall(accept[:7])
+        source = lab.sender(self.path("source"))
+        for i in range(2):
+            source.sendall(lab.data(b"%d" % i))
+            lab.eventually("the message", lambda n=i + 1: bridge.now()[0]["received"] == n)
+        sock.sendall(accept[7:])
+        self.assertEqual(lab.receive_control(sock), lab.START)
+        want = lab.data(b"0") + lab.data(b"1")
+        self.assertEqual(lab.receive_exactly(sock, len(want)), want)
+        lab.finish(source)
+        bridge.send(signal.SIGTERM)
+        self.assertEqual(lab.receive_control(sock), lab.STOP)
+        sock.sendall(lab.control(lab.FINISH))
+        self.assertEqual(bridge.wait(), 0)
+        sock.close()
 
     def test_nothing_is_lost_while_there_is_no_collector_yet(self):
         address = self.path("sock")
