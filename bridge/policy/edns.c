@@ -237,9 +237,25 @@ static bool put_parts(const struct edns_rule *rule, struct octets message,
     return true;
 }
 
-/* A name may point into what was cut: such a message was sound, and is no longer. */
-static bool is_sound_still(struct octets before, struct octets after)
+/* Could a name among the first `end` octets point to `end` or beyond? Two octets that only look like a pointer are taken for
+ * one. */
+static bool may_point_beyond(struct octets message, uint32_t end)
 {
+    const uint8_t least = (uint8_t)(0xc0 | (end >> 8 & 0x3f));
+    for (uint32_t i = 0; i + 1 < end; i++) {
+        if (message.data[i] >= least && (load_be16(message.data + i) & 0x3fffu) >= end)
+            return true;
+    }
+    return false;
+}
+
+/* A name may point into what was cut: such a message was sound, and is no longer. */
+static bool is_sound_still(const struct parts *parts, struct octets before, struct octets after)
+{
+    uint32_t rdata = parts->has_opt ? parts->opt.rdata : parts->end;
+    bool last = !parts->has_opt || rdata + parts->opt.rdata_len == parts->end;
+    if (last && !may_point_beyond(before, rdata))
+        return true;
     bool same = before.len == after.len && memcmp(before.data, after.data, after.len) == 0;
     return same || dns_message_ok(after) || !dns_message_ok(before);
 }
@@ -251,7 +267,7 @@ bool edns_redact(const struct edns_rule *rule, struct octets message, bool query
     if (find_parts(rule, message, &parts) && put_parts(rule, message, &parts, query, out)) {
         struct octets after = {out->data + before, (uint32_t)(out->len - before)};
         assert(after.len <= message.len);
-        if (is_sound_still(message, after))
+        if (is_sound_still(&parts, message, after))
             return true;
     }
     out->len = before;
