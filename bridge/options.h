@@ -87,7 +87,7 @@ bool option_is_secret(const struct option_spec *spec, const char *name);
 /* Are two texts, each of which may be NULL, the same? */
 bool option_same_text(const char *a, const char *b);
 
-/* The range of a number, as one would write it: "4KiB to 1TiB". False: the option is no number. */
+/* The range of a number, as one would write it: "4KiB to 1TiB". False: the option is not a number. */
 bool option_range(const struct option_spec *spec, char *out, size_t room);
 
 /* Octets as a person writes them: 64MiB, 1.5MiB, 700. */

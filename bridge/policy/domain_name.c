@@ -28,7 +28,7 @@ static int read_character(const char **text)
     return at[1] ? (unsigned char)at[1] : -1;
 }
 
-/* 0: it is no name. */
+/* 0: it is not a name. */
 static unsigned read_ascii(const char *text, uint8_t wire[DNS_NAME_WIRE_MAX], unsigned *labels)
 {
     unsigned len = 0;
