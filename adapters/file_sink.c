@@ -128,6 +128,8 @@ static void end_file(struct sink *s)
         file_target_keep(&s->target, s->kind.sync != FILE_SYNC_NO);
     else if (!whole && !empty)
         log_line(LOG_WARN, "sink %s: %s; the file has no end mark", s->place->url, error.text);
+    if (result == OUTPUT_BROKEN)
+        file_out_fail(s->out); /* what was held was cut off */
     file_out_free(s->out);
     s->out = NULL;
 }
@@ -184,6 +186,7 @@ static bool leave_torn(struct sink *s, const struct parcel *part, struct progres
         end_file(s);
         return !s->broken;
     }
+    file_out_fail(s->out); /* what was packed for the reader that has gone is of no use to the next */
     file_out_free(s->out);
     s->out = NULL;
     return true;
@@ -205,6 +208,14 @@ static bool leave_target(struct sink *s, const struct parcel *part, struct progr
     s->gone = errno == EPIPE;
     break_sink(s);
     return false;
+}
+
+/* The same where no parcel is at hand. */
+static void leave_idle_target(struct sink *s)
+{
+    const struct parcel none = {0};
+    struct progress progress = {0};
+    leave_target(s, &none, &progress);
 }
 
 /* Writes on, into this file. False: the rest of the parcel is not written. */
@@ -274,8 +285,10 @@ static int file_sink_idle(struct sink *s)
         if (result == OUTPUT_FULL)
             log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second",
                         s->place->url, strerror(ENOSPC));
-        else if (result == OUTPUT_BROKEN)
-            break_sink(s);
+        if (result == OUTPUT_BROKEN) {
+            leave_idle_target(s);
+            return -1;
+        }
         next = result == OUTPUT_FULL ? RETRY_MS : -1;
     } else if (since >= 0) {
         next = until(CLOCK_MONOTONIC, since + HELD_MAX_MS) + 1;

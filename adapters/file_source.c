@@ -15,7 +15,10 @@
 #include "unpack.h"
 #include "waker.h"
 
-enum { PACED_STEPS = 100 }; /* with rate=, messages go on in this many portions a second */
+enum {
+    PACED_STEPS = 100, /* with rate=, messages go on in this many portions a second */
+    RETRY_MS = 1000,   /* how soon a file that has come in another's place, and cannot be opened, is tried again */
+};
 
 struct source {
     const struct place *place;
@@ -163,10 +166,10 @@ static bool take_in(struct source *s, struct intake *intake, struct reading *r, 
     }
 }
 
-/* Sleeps until something happens to the file. False: stopped. */
-static bool wait_for_change(struct source *s)
+/* Sleeps until something happens to the file, or for so long. False: stopped. */
+static bool wait_for_change(struct source *s, int timeout_ms)
 {
-    return waker_wait(&s->waker, s->follow.notify, POLLIN, -1) != WAIT_WOKEN;
+    return waker_wait(&s->waker, s->follow.notify, POLLIN, timeout_ms) != WAIT_WOKEN;
 }
 
 /* At the end of a followed file: sleeps until it grows. False: the reading is over, for we were stopped, or the file was cut,
@@ -189,7 +192,7 @@ static bool wait_for_more(struct source *s, struct intake *intake)
     struct stat st;
     if (fstat(s->fd, &st) == 0 && st.st_size > lseek(s->fd, 0, SEEK_CUR))
         return true; /* it grew before what was notified was forgotten */
-    return wait_for_change(s);
+    return wait_for_change(s, -1);
 }
 
 /* Reads once. 1: something came; 0: the reading is over; -1: try again. */
@@ -268,14 +271,16 @@ static bool read_through(struct source *s, struct intake *intake)
     return !r.failed;
 }
 
-/* The file under the name, in place of the one that was read to its end. False: it cannot be read. */
+/* The file under the name, in place of the one that was read to its end. False: it cannot be read, for another has come or gone in
+ * between, or its rights are still to be set. */
 static bool take_successor(struct source *s)
 {
+    static struct log_limit limit;
     int fd = open_path(s->place->address);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        log_line(LOG_ERROR, "source %s: was replaced, and what is there now cannot be read: %s", s->place->url,
-                 fd < 0 ? strerror(errno) : "it is not a regular file");
+        log_limited(&limit, LOG_WARN, "source %s: was replaced, and what is there now cannot be read: %s; trying again every second",
+                    s->place->url, fd < 0 ? strerror(errno) : "it is not a regular file");
         if (fd >= 0)
             close(fd);
         return false;
@@ -300,19 +305,28 @@ static bool begin_again(struct source *s)
             log_line(LOG_INFO, "source %s: was cut; reading it from its beginning", s->place->url);
             return lseek(s->fd, 0, SEEK_SET) == 0;
         }
-        if (state == FOLLOW_REPLACED)
-            return take_successor(s);
-        if (!wait_for_change(s)) /* nothing more of this one can be read */
+        if (state == FOLLOW_REPLACED && take_successor(s))
+            return true;
+        /* nothing more of this one can be read */
+        if (!wait_for_change(s, state == FOLLOW_REPLACED ? RETRY_MS : -1))
             return false;
     }
 }
 
-/* A named pipe whose writer has ended: for the next one. */
+/* A named pipe whose writer has ended: for the next one. Another kind of file in its place would be read again and again. */
 static bool reopen_pipe(struct source *s)
 {
-    int fd = waker_woken(&s->waker) ? -1 : open_path(s->place->address);
-    if (fd < 0)
+    struct stat st;
+    if (waker_woken(&s->waker))
         return false;
+    int fd = open_path(s->place->address);
+    if (fd < 0 || fstat(fd, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+        log_line(LOG_ERROR, "source %s: its writer has ended, and the pipe is there no more: %s; this source ends", s->place->url,
+                 fd < 0 ? strerror(errno) : "it is another kind of file");
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
     close(s->fd);
     s->fd = fd;
     log_line(LOG_INFO, "source %s: its writer has ended; waiting for the next", s->place->url);

@@ -187,6 +187,7 @@ static bool progress_feed(struct hop *hop, struct feed *feed, int64_t now)
         pthread_join(feed->thread, NULL);
     feed->started = false;
     if (!feed->routes_ended) {
+        intake_end(feed->intake); /* each route goes when its own sink is done with it, some long before the feed */
         for (unsigned i = 0; i < hop->exit_count; i++)
             outlet_end_routes(hop->exits[i]->outlet, feed->intake);
         feed->routes_ended = true;

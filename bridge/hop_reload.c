@@ -213,6 +213,7 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
     if (!c)
         return error_set(error, "out of memory");
     c->next = next;
+    bool was_live = hop->live;
     hop->live = config_is_live(next);
     compare_sources(hop, c);
     compare_sinks(hop, c);
@@ -226,6 +227,7 @@ bool hop_reload(struct hop *hop, struct config *next, struct error *error)
         forget_awaited(hop, awaited);
         ok = take_over_next(hop, c, feeds, exits, error);
     } else {
+        hop->live = was_live;
         take_back(hop, feeds, exits, awaited);
     }
     free(c);

@@ -122,6 +122,12 @@ void intake_remove(struct intake *intake, const struct ring *ring)
     }
 }
 
+void intake_end(struct intake *intake)
+{
+    for (unsigned i = 0; i < gate_count(intake); i++)
+        atomic_store(&intake->gates[i]->closed, true);
+}
+
 /* Source's thread: false where the gate is closed. */
 static bool go_in(struct gate *gate)
 {

@@ -40,6 +40,9 @@ bool intake_add(struct intake *intake, struct entrance entrance);
  * drops. A pledge does not suffer by it: nobody wants the messages there any more. */
 void intake_remove(struct intake *intake, const struct ring *ring);
 
+/* Main thread, when the source's thread has ended: nothing goes into any ring any more, and none of them is looked at. */
+void intake_end(struct intake *intake);
+
 /* Main thread, at any time: one that waits for room waits for this, too: a ring that was removed is about to be replaced,
  * and what comes meanwhile is for its successor. */
 void intake_hold(struct intake *intake, bool hold);

@@ -170,7 +170,7 @@ static void heed_signals(struct run *run)
     run->ledgers_seen = ledgers;
 
     unsigned reopens = atomic_load(&run->signals->reopens);
-    if (reopens != run->reopens_seen && run->stops_seen == 0)
+    if (reopens != run->reopens_seen && run->deadline < 0) /* nothing is opened any more in a run that ends */
         read_again(run);
     run->reopens_seen = reopens;
 

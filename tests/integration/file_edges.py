@@ -1,9 +1,11 @@
 """Files that others move, cut, fill or close while we read or write them; and where --ledger may write."""
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
+import select
 import signal
 import stat
 import subprocess
@@ -115,6 +117,40 @@ class Follow(lab.Case):
         self.assertEqual(lab.frames_of(self.path("out.fstrm")), numbers(30))
 
 
+    def test_what_took_the_place_of_a_pipe_is_read_by_nobody(self):
+        pipe = self.path("pipe")
+        os.mkfifo(pipe)
+        hop = self.bridge("--from", pipe + "#follow", "--to", self.path("out.fstrm")).ready()
+        with open(pipe, "wb") as f:
+            f.write(stream(numbers(10)))
+            f.flush()
+            lab.eventually("the messages", lambda: hop.now()[0]["received"] == 10)
+            self.write("other", stream(numbers(10, 10)))
+            os.rename(self.path("other"), pipe)
+        self.assertEqual(hop.wait(), 0, hop.log())
+        self.assertIn("it is another kind of file; this source ends", hop.log())
+        self.assertEqual(lab.frames_of(self.path("out.fstrm")), numbers(10))
+
+    def test_a_successor_that_cannot_be_opened_yet_is_tried_again(self):
+        self.write("log", stream(numbers(10)))
+        hop = self.bridge("--from", self.path("log") + "#follow", "--to", self.path("out.fstrm")).ready()
+        lab.eventually("the messages", lambda: hop.now()[0]["received"] == 10)
+        self.write("next", stream(numbers(10, 10)))
+        before = signal.signal(signal.SIGIO, lambda *_: None)  # asks us to give the lease back, which we take our time for
+        self.addCleanup(signal.signal, signal.SIGIO, before)
+        with open(self.path("next"), "r+b") as f:
+            try:
+                fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # from here on others cannot open it
+            except OSError as error:
+                self.skipTest(f"no leases on this file system: {error}")
+            os.rename(self.path("next"), self.path("log"))
+            hop.wait_log("what is there now cannot be read: Resource temporarily unavailable; trying again")
+            fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        lab.eventually("all messages", lambda: hop.now()[0]["delivered"] == 20)
+        self.assertEqual(hop.stop(), 0, hop.log())
+        self.assertEqual(lab.frames_of(self.path("out.fstrm")), numbers(20))
+
+
 class Reader(threading.Thread):
     """Reads a pipe that has a name until it is told to go."""
 
@@ -158,13 +194,60 @@ class Pipes(lab.Case):
             self.assertEqual(ids, list(range(ids[0], ids[0] + len(ids))) if ids else [])
         self.assertEqual(int(pieces[-1][-1].split()[1]), self.sent - 1)
 
+    def test_a_reader_of_a_packed_pipe_that_restarts_is_found_again(self):
+        for name, unpack in (("pipe.gz", "gzip"), ("pipe.zst", "zstd")):
+            with self.subTest(name):
+                lab.need(unpack)
+                pipe, source = self.path(name), self.path("s" + name)
+                os.mkfifo(pipe)
+                hop = self.bridge("--from", "unix:" + source, "--to", pipe, hop=name).ready()
+                hop.wait_log("waiting for its reader")
+                sock = lab.sender(source)
+                for turn in range(3):
+                    fd = self.open_reader(pipe, sock)
+                    lab.eventually("the beginning", lambda fd=fd: self.can_read(fd))
+                    os.close(fd)  # what is packed for it has nobody to go to, and the sink finds out while it is idle
+                    self.more(sock, None)
+                    hop.wait_log("its reader has gone", turn + 1)
+                with open(self.path("out"), "wb") as out:
+                    last = subprocess.Popen(["sh", "-c", f"exec {unpack} -dc < {pipe}"], stdout=out, stderr=subprocess.DEVNULL)
+                    self.addCleanup(last.wait)
+                    self.addCleanup(last.kill)
+                    lab.eventually("its reader", lambda: self.more_until(sock, hop))
+                    lab.finish(sock)
+                    hop.stop()
+                    self.assertEqual(last.wait(lab.PATIENCE), 0)
+                route = hop.route()
+                self.assertEqual(route["in_flight"], 0, route)
+                self.assertGreater(route["failed"], 0)
+                got = lab.frames_of(self.path("out"))
+                self.assertEqual(got, numbers(len(got), self.sent - len(got)))
+                self.assertLessEqual(len(got), route["delivered"])
+                self.sent = 0
+
+    def open_reader(self, pipe, sock):
+        """A reader that has been found: the sink looks for one when it has something to write."""
+        fd = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.more(sock, None)
+        return fd
+
+    @staticmethod
+    def can_read(fd):
+        return bool(select.select([fd], [], [], 0.1)[0])
+
+    def more_until(self, sock, hop):
+        before = hop.now()[0]["delivered"]
+        self.more(sock, None)
+        time.sleep(0.1)
+        return hop.now()[0]["delivered"] > before
+
     sent = 0
 
     def more(self, sock, reader):
         sock.sendall(b"".join(map(lab.data, numbers(20, self.sent))))
         self.sent += 20
         time.sleep(0.01)
-        return not reader.is_alive()
+        return reader and not reader.is_alive()
 
     def test_head_ends_a_run(self):
         """`dnstap-bridge ... | head -1`, from a source that never ends."""

@@ -252,6 +252,32 @@ class Reload(lab.Case):
         self.addCleanup(sock.close)
         return sock.getsockname()[1]
 
+    def test_sources_that_went_while_a_sink_stalls_do_not_disturb_the_end(self):
+        """What they had sent to the other sink is delivered, and that route is gone, while the stalled one holds the rest."""
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # opens, and never reads
+        self.addCleanup(os.close, reader)
+        sinks = {"stalled": {"url": fifo}, "other": {"url": self.path("other.fstrm")}}
+        source = {"url": "unix:" + self.socket}
+        bridge = self.start(sinks)
+        sent = 0
+        for turn in range(5):
+            sock = lab.sender(self.socket)
+            sock.sendall(b"".join(map(lab.data, self.messages[:1500])))
+            lab.finish(sock)
+            sent += 1500
+            lab.eventually("all in the other sink", lambda: sum(r["delivered"] for r in bridge.now()) >= sent)
+            self.again(sinks, sources={"servers": {**source, "max-frame": f"{64 + turn}KiB"}})
+            lab.eventually("the successor", lambda: os.path.exists(self.socket) and bridge.log().count("it stops") == turn + 1)
+            bridge.now()
+        bridge.send(signal.SIGTERM)
+        bridge.send(signal.SIGTERM)  # at once
+        self.assertEqual(bridge.wait(), 1)
+        routes = self.routes()
+        self.assertEqual(routes[self.path("other.fstrm")]["delivered"], sent)
+        self.assertGreater(routes[fifo]["in_flight"], 0)
+
     def test_a_stalled_sink_can_be_taken_out(self):
         """It ends after the drain's time, and what it held stays in flight; the others go on."""
         fifo = self.path("fifo")
