@@ -39,7 +39,22 @@ struct signals {
     _Atomic unsigned stops;
     _Atomic unsigned ledgers;
     _Atomic unsigned reopens;
+    _Atomic unsigned turns; /* of the main thread */
 };
+
+/* A second signal always ends the process: also one whose main thread waits for what never comes. */
+static void end_if_stuck(const struct signals *signals, unsigned before)
+{
+    static const struct timespec moment = {.tv_nsec = 100000000};
+    for (int waited = 0; waited < STUCK_MS; waited += 100) {
+        nanosleep(&moment, NULL);
+        if (atomic_load(&signals->turns) != before)
+            return;
+    }
+    log_line(LOG_ERROR, "the main thread does not turn: the process ends now");
+    log_stop(LOG_LAST_MS);
+    _exit(EXIT_INCOMPLETE);
+}
 
 /* Ends by being cancelled in sigwait. */
 static void *take_signals(void *arg)
@@ -47,6 +62,7 @@ static void *take_signals(void *arg)
     struct signals *signals = arg;
     int number;
     while (sigwait(&signals->set, &number) == 0) {
+        unsigned before = atomic_load(&signals->turns);
         if (number == SIGUSR1)
             atomic_fetch_add(&signals->ledgers, 1);
         else if (number == SIGHUP)
@@ -54,6 +70,8 @@ static void *take_signals(void *arg)
         else
             atomic_fetch_add(&signals->stops, 1);
         bell_ring(signals->bell);
+        if (number != SIGUSR1 && number != SIGHUP && atomic_load(&signals->stops) > 1)
+            end_if_stuck(signals, before);
     }
     return NULL;
 }
@@ -154,6 +172,13 @@ static void show_ledger(struct hop *hop)
     log_text(&text);
 }
 
+/* Who asks whether it does is answered. */
+static void main_turns(struct run *run)
+{
+    atomic_fetch_add(&run->signals->turns, 1);
+    status_heartbeat(run->status);
+}
+
 static void begin_to_stop(struct run *run)
 {
     run->deadline = clock_ms(CLOCK_MONOTONIC) + (int64_t)run->config->drain_ms;
@@ -216,7 +241,7 @@ static void run_to_the_end(struct run *run)
 {
     while (!run->stuck) {
         uint32_t seen = bell_listen(run->bell);
-        status_heartbeat(run->status);
+        main_turns(run);
         heed_signals(run);
         if (run->deadline < 0 && hop_sinks_gone(run->hop)) {
             log_line(LOG_WARN, "stopping: nobody reads any more what the sinks write");
@@ -260,7 +285,7 @@ static bool close_hop(struct run *run)
     hop_close(run->hop);
     for (;;) {
         uint32_t seen = bell_listen(run->bell);
-        status_heartbeat(run->status);
+        main_turns(run);
         int64_t left = end - clock_ms(CLOCK_MONOTONIC);
         if (hop_is_closed(run->hop))
             return true;

@@ -296,6 +296,39 @@ class Status(Watched):
             self.assertEqual(code(host, "/healthz"), 200)  # a load balancer's name; it tells nothing
         self.assertEqual(bridge.stop(), 0, bridge.log())
 
+    def test_health_is_that_of_the_main_thread(self):
+        """Which here reads its configuration from a pipe that nobody writes to."""
+        port = lab.free_port()
+        text = json.dumps({"hop": "h", "status": f"127.0.0.1:{port}", "sources": {"s": {"url": "unix:" + self.path("s")}},
+                           "sinks": {"out": {"url": self.path("out.fstrm")}}}).encode()
+        bridge = self.bridge("--config", self.write("hop.yaml", text)).ready()
+        bridge.port = port
+        self.assertEqual(self.ask(bridge, "/healthz")[0], 200)
+        os.unlink(self.path("hop.yaml"))
+        os.mkfifo(self.path("hop.yaml"))
+        bridge.send(signal.SIGHUP)
+        lab.eventually("503", lambda: self.ask(bridge, "/healthz")[0] == 503)
+        self.assertEqual(self.settled(bridge, self.send())["routes"][0]["dropped"], 0)  # nothing else stands still
+        with open(self.path("hop.yaml"), "wb") as pipe:
+            pipe.write(text)
+        bridge.wait_log("the configuration was read again")
+        lab.eventually("200", lambda: self.ask(bridge, "/healthz")[0] == 200)
+        self.assertEqual(bridge.stop(), 0, bridge.log())
+
+    def test_a_second_signal_ends_even_that(self):
+        self.write("hop.yaml", json.dumps({"sources": {"s": {"url": "unix:" + self.path("s")}},
+                                           "sinks": {"out": {"url": self.path("out.fstrm")}}}).encode())
+        bridge = self.bridge("--config", self.path("hop.yaml")).ready()
+        os.unlink(self.path("hop.yaml"))
+        os.mkfifo(self.path("hop.yaml"))
+        bridge.send(signal.SIGHUP)
+        time.sleep(0.5)
+        bridge.send(signal.SIGTERM)
+        time.sleep(0.2)
+        self.assertIsNone(bridge.process.poll())
+        self.assertEqual(bridge.stop(), 1)
+        self.assertIn("the main thread does not turn", bridge.log())
+
     def test_garbage_is_survived(self):
         bridge = self.hop("--from", f"unix:{self.path('s')}", "--to", self.path("out.fstrm"))
         for octets in (b"\0" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100000,
