@@ -2,6 +2,7 @@
  * file_out.h's, where they stand and what they are called file_target.h's. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -26,6 +27,7 @@ struct sink {
     struct file_kind kind;
     struct file_out *out; /* NULL: the next message opens the next file */
     struct file_target target;
+    bool begun;           /* the beginning of `out` is written */
     bool broken;          /* nothing more can be written, until the file is reopened */
     bool gone;            /* nor ever again: the reader of standard output has ended */
     int64_t mend_at;      /* of a broken one: when the next file is tried, ms */
@@ -33,7 +35,7 @@ struct sink {
     uint64_t rotate_size; /* octets, 0: no */
     int64_t rotate_every; /* ms, 0: no */
     int64_t rotate_at;    /* ms of the wall clock, for `out` */
-    int64_t begun;        /* likewise: when it was opened */
+    int64_t opened_at;    /* likewise: when it was opened */
     struct log_limit trouble, left;
 };
 
@@ -43,46 +45,52 @@ static int64_t next_moment(int64_t now, int64_t every)
     return (now / every + 1) * every;
 }
 
-static bool open_file(struct sink *s, struct error *error)
+/* False with the error, and errno; what was opened is closed again. */
+static bool begin_file(struct sink *s, struct error *error)
+{
+    enum output_result result = file_out_begin(s->out);
+    int saved = errno;
+    s->begun = result == OUTPUT_DONE;
+    if (s->begun)
+        return true;
+    error_set(error, "cannot write the beginning of the file: %s",
+              result == OUTPUT_WOKEN ? "nobody took it in time" : strerror(saved));
+    file_target_drop(&s->target);
+    file_out_free(s->out);
+    s->out = NULL;
+    errno = saved;
+    return false;
+}
+
+/* The main thread opens what the sink begins with, and does not wait for a pipe that is full: the sink's thread will. */
+enum patience { WAITS, DOES_NOT_WAIT };
+
+static bool open_file(struct sink *s, enum patience patience, struct error *error)
 {
     char room[FILE_PATH_MAX];
     int fd = file_target_open(&s->target, error);
     if (fd < 0)
         return false;
+    struct pollfd set = {.fd = fd, .events = POLLOUT};
+    bool later = patience == DOES_NOT_WAIT && poll(&set, 1, 0) == 0;
+    s->begun = false;
     s->out = file_out_new(&s->kind, fd, file_target_path(&s->target, room));
     if (!s->out)
         return error_set(error, "out of memory");
-    s->begun = clock_ms(CLOCK_REALTIME);
+    s->opened_at = clock_ms(CLOCK_REALTIME);
     if (s->rotate_every)
-        s->rotate_at = next_moment(s->begun, s->rotate_every);
-    enum output_result result = file_out_begin(s->out);
-    if (result == OUTPUT_DONE)
-        return true;
-    error_set(error, "cannot write the beginning of the file: %s",
-              result == OUTPUT_WOKEN ? "nobody took it in time" : strerror(errno));
-    file_target_drop(&s->target);
-    file_out_free(s->out);
-    s->out = NULL;
-    return false;
+        s->rotate_at = next_moment(s->opened_at, s->rotate_every);
+    return later || begin_file(s, error);
 }
 
 /* Waits a while before something is tried again. False: interrupted. */
 static bool wait_to_retry(struct sink *s, const char *trouble)
 {
+    if (waker_woken(&s->waker))
+        return false;
     log_limited(&s->trouble, LOG_ERROR, "sink %s: %s; trying again every second", s->place->url,
                 trouble);
     return waker_wait(&s->waker, -1, 0, RETRY_MS) != WAIT_WOKEN;
-}
-
-/* Opens the next file, however long it takes. False: interrupted. */
-static bool ensure_open(struct sink *s)
-{
-    struct error error;
-    while (!s->out) {
-        if (!open_file(s, &error) && !wait_to_retry(s, error.text))
-            return false;
-    }
-    return true;
 }
 
 static void break_sink(struct sink *s)
@@ -94,9 +102,26 @@ static void break_sink(struct sink *s)
                  s->target.regular ? "; trying the next file every 10 s" : "");
     s->broken = true;
     s->mend_at = clock_ms(CLOCK_MONOTONIC) + MEND_MS;
-    file_out_fail(s->out);
+    if (s->out)
+        file_out_fail(s->out);
     if (s->gone && s->host->gone)
         s->host->gone(s->host->arg);
+}
+
+/* Opens and begins the next file, however long it takes. False: interrupted, or nothing can be written any more. */
+static bool ensure_open(struct sink *s)
+{
+    struct error error;
+    while (!s->out || !s->begun) {
+        if (s->out ? begin_file(s, &error) : open_file(s, WAITS, &error))
+            continue;
+        s->gone = errno == EPIPE && file_is_standard(s->target.pattern);
+        if (s->gone)
+            break_sink(s);
+        if (s->gone || !wait_to_retry(s, error.text))
+            return false;
+    }
+    return true;
 }
 
 /* With nothing inside, a file among many is no use to anybody. */
@@ -114,7 +139,7 @@ static void end_file(struct sink *s)
     enum output_result result = OUTPUT_BROKEN;
     if (!s->out)
         return;
-    bool empty = drop_empty(s);
+    bool empty = !s->begun || drop_empty(s);
     while (!empty && !s->broken) {
         result = file_out_end(s->out);
         if (result != OUTPUT_FULL || !wait_to_retry(s, strerror(ENOSPC)))
@@ -162,7 +187,7 @@ static struct parcel part_for_file(const struct sink *s, const struct parcel *pa
 static bool time_is_over(const struct sink *s)
 {
     int64_t now = clock_ms(CLOCK_REALTIME);
-    return now >= s->rotate_at || now < s->begun - s->rotate_every;
+    return now >= s->rotate_at || now < s->opened_at - s->rotate_every;
 }
 
 /* Is the next message for another file? Also where this one is empty: its name may hold a time. */
@@ -238,7 +263,7 @@ static void mend(struct sink *s)
     struct error error;
     end_file(s);
     s->target.numbered = true;
-    s->broken = !open_file(s, &error);
+    s->broken = !open_file(s, WAITS, &error);
     s->mend_at = clock_ms(CLOCK_MONOTONIC) + MEND_MS;
     if (!s->broken)
         log_line(LOG_INFO, "sink %s: can be written again, to %s", s->place->url, s->target.name);
@@ -368,11 +393,11 @@ static bool begin(struct sink *s, bool successor, struct error *error)
         t->numbered = t->regular;
     if (!t->regular && !file_is_standard(t->pattern)) {
         /* a pipe's reader may come later, and go, and come again */
-        if (!open_file(s, error) && errno == ENXIO)
+        if (!open_file(s, DOES_NOT_WAIT, error) && errno == ENXIO)
             log_line(LOG_INFO, "sink %s: nobody reads this pipe yet; waiting for its reader", s->place->url);
         return s->out || errno == ENXIO;
     }
-    if (!open_file(s, error))
+    if (!open_file(s, DOES_NOT_WAIT, error))
         return false;
     if (t->direct && t->regular && t->number > 0)
         log_line(LOG_INFO, "sink %s: is there already; writing %s", s->place->url, t->name);

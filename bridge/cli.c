@@ -226,7 +226,7 @@ static bool help_plain_format(const char *name, FILE *out)
         const char *name, *meaning;
     } plain[] = {
         {"dnstap", "messages as they are: a Frame Streams file or stream, or one message per record of Kafka"},
-        {"frames", "kafka, http: a whole batch of messages per record or request, as Frame Streams data frames"},
+        {"frames", "kafka: a whole batch of messages per record, as Frame Streams data frames (http has body=frames)"},
     };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (strcmp(plain[i].name, name) == 0)

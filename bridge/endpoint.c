@@ -153,7 +153,7 @@ static bool check(const struct endpoint *e, enum direction direction, struct err
     bool (*judge)(const struct place *, struct error *) =
         source ? a->source->check : a->sink->check;
     if (!source && options_is(&e->options, "format", "frames") && !a->sink->takes_frames)
-        return error_set(error, "%.200s: format=frames is for message buses that have none: kafka",
+        return error_set(error, "%.200s: format=frames is for kafka: alone; leave format= out, and messages go as Frame Streams",
                          e->url);
     return !judge || judge(&e->place, error) || error_prefix(error, e->url);
 }

@@ -249,6 +249,39 @@ class Pipes(lab.Case):
         time.sleep(0.01)
         return reader and not reader.is_alive()
 
+    def full_pipe(self):
+        """A named pipe that others have filled, and its other end."""
+        os.mkfifo(self.path("full"))
+        fd = os.open(self.path("full"), os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, fd)
+        self.filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.filled += os.write(fd, b"x")
+        return fd
+
+    def test_a_pipe_that_is_full_at_the_start_holds_up_nothing(self):
+        fd, source = self.full_pipe(), self.path("s")
+        hop = self.bridge("--from", "unix:" + source, "--to", self.path("full")).ready()
+        sock = lab.sender(source)
+        sock.sendall(b"".join(map(lab.data, numbers(10))))
+        lab.eventually("the messages", lambda: hop.now()[0]["received"] == 10)
+        want, got = lab.control(lab.START) + b"".join(map(lab.data, numbers(10))), bytearray()
+
+        def read():
+            with contextlib.suppress(BlockingIOError):
+                got.extend(os.read(fd, 65536))
+            return len(got) >= self.filled + len(want)
+        lab.eventually("the stream behind what was there", read)
+        self.assertEqual(bytes(got[self.filled:]), want)
+        lab.finish(sock)
+        self.assertEqual(hop.stop(), 0, hop.log())
+
+    def test_a_pipe_that_stays_full_keeps_no_stop_waiting(self):
+        self.full_pipe()
+        hop = self.bridge("--from", "unix:" + self.path("s"), "--to", self.path("full"), "--drain-timeout", "1h").ready()
+        self.assertEqual(hop.stop(), 0, hop.log())
+
     def test_head_ends_a_run(self):
         """`dnstap-bridge ... | head -1`, from a source that never ends."""
         source = self.path("s")
