@@ -393,9 +393,11 @@ static bool begin(struct sink *s, bool successor, struct error *error)
         t->numbered = t->regular;
     if (!t->regular && !file_is_standard(t->pattern)) {
         /* a pipe's reader may come later, and go, and come again */
-        if (!open_file(s, DOES_NOT_WAIT, error) && errno == ENXIO)
+        bool opened = open_file(s, DOES_NOT_WAIT, error);
+        bool unread = !opened && (errno == ENXIO || errno == EPIPE);
+        if (unread)
             log_line(LOG_INFO, "sink %s: nobody reads this pipe yet; waiting for its reader", s->place->url);
-        return s->out || errno == ENXIO;
+        return opened || unread;
     }
     if (!open_file(s, DOES_NOT_WAIT, error))
         return false;

@@ -154,10 +154,10 @@ static void close_feed(struct hop *hop, struct feed *feed)
     struct source_to_close *close = malloc(sizeof *close);
     if (!close)
         return; /* tried again at the next turn */
-    if (ops->turned_away)
-        feed->turned_away += ops->turned_away(feed->source);
+    uint64_t turned_away = ops->turned_away ? ops->turned_away(feed->source) : 0;
     *close = (struct source_to_close){.ops = ops, .source = feed->source};
-    pthread_mutex_lock(&hop->lock);
+    pthread_mutex_lock(&hop->lock); /* who copies the ledger sees them in one place or the other */
+    feed->turned_away += turned_away;
     feed->source = NULL;
     pthread_mutex_unlock(&hop->lock);
     keep_source(hop, feed);

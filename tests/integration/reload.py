@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -251,6 +252,22 @@ class Reload(lab.Case):
         sock.listen(1)
         self.addCleanup(sock.close)
         return sock.getsockname()[1]
+
+    def test_a_run_that_ends_takes_no_new_configuration(self):
+        """It ends because nobody reads its output any more, and its source still hands on what was sent."""
+        bus = f"nng+ipc:{self.path('bus')}"
+        sinks = {"out": {"url": "-", "format": "json"}}
+        path = self.config(sinks, sources={"bus": {"url": bus}})
+        far = self.bridge("--config", path, "--drain-timeout", "1h", stdout=subprocess.PIPE, hop="far").ready()
+        near = self.bridge("--from", lab.corpus("unbound") + "#loop=0", "--to", bus, hop="near").ready()
+        self.assertTrue(far.process.stdout.readline())
+        far.process.stdout.close()
+        far.wait_log("stopping: nobody reads any more")
+        self.config(sinks, sources={"bus": {"url": bus}, "servers": {"url": "unix:" + self.socket}})
+        far.send(signal.SIGHUP)
+        self.assertEqual(far.wait(), 1)
+        self.assertNotIn("the configuration was read again", far.log())
+        near.kill()
 
     def test_sources_that_went_while_a_sink_stalls_do_not_disturb_the_end(self):
         """What they had sent to the other sink is delivered, and that route is gone, while the stalled one holds the rest."""

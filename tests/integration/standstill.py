@@ -190,6 +190,18 @@ class Closing(Hop):
         self.assertEqual(len(rows), len(bridge.ledger()["routes"]))  # one row for each source, however often it was replaced
         sender.kill()
 
+    def test_a_hop_that_ends_while_many_ask(self):
+        """The status answers until everything is closed."""
+        for _ in range(5):
+            sources = {f"bus{i}": {"url": f"nng+ipc:{self.path('bus' + str(i))}"} for i in range(8)}
+            sources["servers"] = {"url": "unix:" + self.socket}
+            bridge = self.bridge("--config", self.config({"near": {"url": "/dev/null"}}, sources)).ready()
+            stop = self.ask_all_the_time(9)
+            self.send(1)
+            lab.eventually("the messages", lambda: self.get("/metrics"))
+            self.assertEqual(bridge.stop(), 0, bridge.log())
+            self.assertGreater(stop(), 0)
+
 
 class Names(lab.Case):
     def test_what_a_hop_calls_itself_cannot_forge_the_ledger(self):
