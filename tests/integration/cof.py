@@ -83,7 +83,7 @@ class Cof(lab.Case):
 
     def test_what_is_held_is_in_flight(self):
         address, out = self.path("in"), self.path("out.json")
-        bridge = self.bridge("--from", "unix:" + address, "--to", f"{out}#format=cof,window=2s").ready()
+        bridge = self.bridge("--from", "unix:" + address, "--to", f"{out}#format=cof,window=8s").ready()
         messages = lab.split(lab.corpus_octets("unbound"))
         sock = lab.sender(address)
         sock.sendall(b"".join(map(lab.data, messages)))
