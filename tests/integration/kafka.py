@@ -293,6 +293,17 @@ class Reading(kafka_lab.KafkaCase):
         self.assertEqual(kafka_lab.numbers(self.path("out")), list(range(5)))
         self.assertEqual(bridge.ledger()["lost"], 0)
 
+    def test_a_member_that_gets_no_partition_is_told_why(self):
+        topic = self.topic(1)
+        members = [self.bridge("--from", self.broker.url(topic, "group=pair"), "--to", self.path(f"out{i}"), hop=f"h{i}") for i in range(2)]
+        said = f"no partition of {topic} is ours to read: other members of group=pair have all 1;"
+        lab.eventually("one of them to say so", lambda: any(said in m.log() for m in members), 90)
+        alone = self.bridge("--from", self.broker.url(topic, "group=alone"), "--to", self.path("alone"), hop="alone")
+        alone.wait_log("1 partitions are ours to read")
+        for member in (*members, alone):
+            self.assertEqual(member.stop(), 0, member.log())
+        self.assertNotIn("no partition", alone.log())
+
     def test_until_end_of_no_topic_ends(self):
         bridge = self.run_to_end("--from", self.broker.url("no-such-topic-" + str(time.monotonic_ns()), "until=end"), "--to",
                                  self.path("out"), code=1)

@@ -201,9 +201,9 @@ class Refusals(kafka_lab.KafkaCase):
         self.refused(topic, "too large.*batch.size", "linger.ms=500", [kafka_lab.message(i, b"x" * 50000) for i in range(6)] +
                      [kafka_lab.message(9, b"x" * 150000)])
 
-    def framed(self, topic, options, code):
-        """Five hundred messages of 1 KB, a hundred at once, as frames onto a topic that takes no more than 20 KB."""
-        tap, batches = self.path("tap"), 5
+    def framed(self, topic, options, code, batches=5):
+        """Messages of 1 KB, a hundred at once, as frames onto a topic that takes no more than 20 KB."""
+        tap = self.path("tap")
         near = self.bridge("--from", "unix:" + tap, "--to", self.broker.url(topic, "format=frames," + options), hop="near").ready()
         sock = lab.sender(tap)
         for i in range(batches):
@@ -224,7 +224,7 @@ class Refusals(kafka_lab.KafkaCase):
 
     def test_a_broker_that_refuses_a_batch_is_asked_for_less(self):
         topic = self.topic(max_message_bytes=20000)
-        near = self.framed(topic, "linger.ms=0", 1)
+        near = self.framed(topic, "linger.ms=0", 1, batches=20)
         near.wait_log("batches are cut to")
         self.assertGreater(near.route()["delivered"], 0)
         self.copy_out(topic, "out", code=None)  # what was refused is lost to it, unless nothing came before it

@@ -112,17 +112,6 @@ class Mock(lab.Case):
         self.assertEqual((rows["unix:" + server]["delivered"], rows["unix:" + server]["dropped"]), (sent[0], 0))
         self.assertEqual(far.stop(), 0, far.log())
 
-    def test_a_member_that_gets_no_partition_is_told_why(self):
-        topic = self.topic("taken")
-        members = [self.bridge("--from", self.url(topic, "group=pair"), "--to", self.path(f"out{i}"), hop=f"h{i}") for i in range(2)]
-        said = "no partition of taken is ours to read: other members of group=pair have all 1;"
-        lab.eventually("one of them to say so", lambda: any(said in m.log() for m in members))
-        alone = self.bridge("--from", self.url(topic, "group=alone"), "--to", self.path("alone"), hop="alone")
-        alone.wait_log("1 partitions are ours to read")
-        for member in (*members, alone):
-            self.assertEqual(member.stop(), 0, member.log())
-        self.assertNotIn("no partition", alone.log())
-
     def test_a_killed_consumer_loses_nothing(self):
         topic = self.topic("kill")
         near = self.bridge("--from", lab.corpus("bind"), "--to", self.url(topic))
