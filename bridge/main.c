@@ -40,6 +40,7 @@ struct signals {
     _Atomic unsigned ledgers;
     _Atomic unsigned reopens;
     _Atomic unsigned turns; /* of the main thread */
+    _Atomic bool ending;    /* the thread is to end: it is sent a signal then */
 };
 
 /* A second signal always ends the process: also one whose main thread waits for what never comes. */
@@ -56,12 +57,11 @@ static void end_if_stuck(const struct signals *signals, unsigned before)
     _exit(EXIT_INCOMPLETE);
 }
 
-/* Ends by being cancelled in sigwait. */
 static void *take_signals(void *arg)
 {
     struct signals *signals = arg;
     int number;
-    while (sigwait(&signals->set, &number) == 0) {
+    while (sigwait(&signals->set, &number) == 0 && !atomic_load(&signals->ending)) {
         unsigned before = atomic_load(&signals->turns);
         if (number == SIGUSR1)
             atomic_fetch_add(&signals->ledgers, 1);
@@ -377,7 +377,8 @@ static int run(struct config *config, int argc, char **argv)
     log_start();
     int status = run_hop((struct run){
         .config = config, .argc = argc, .argv = argv, .signals = &signals, .bell = &bell, .deadline = -1});
-    pthread_cancel(thread);
+    atomic_store(&signals.ending, true);
+    pthread_kill(thread, SIGUSR1);
     pthread_join(thread, NULL);
     if (!log_stop(LOG_LAST_MS))
         _exit(status); /* its thread is in write() for good */
