@@ -49,7 +49,7 @@ static void end_if_stuck(const struct signals *signals, unsigned before)
     static const struct timespec moment = {.tv_nsec = 100000000};
     for (int waited = 0; waited < STUCK_MS; waited += 100) {
         nanosleep(&moment, NULL);
-        if (atomic_load(&signals->turns) != before)
+        if (atomic_load(&signals->turns) != before || atomic_load(&signals->ending))
             return;
     }
     log_line(LOG_ERROR, "the main thread does not turn: the process ends now");
